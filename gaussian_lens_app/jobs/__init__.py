@@ -1,0 +1,1 @@
+"""Background work: a worker thread, progress, cancel. No torch, no viser."""

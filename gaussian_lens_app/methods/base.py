@@ -1,0 +1,70 @@
+"""What an upgrade method is: a task in, a patch out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar, Protocol
+
+from gaussian_lens_app.jobs.report import Report
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
+from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, Region
+
+
+class Needs(Enum):
+    """What must be at hand before a method can run."""
+
+    NOTHING = "nothing but the scene"
+    PHOTOS = "photos with cameras"
+    SHARP_PHOTOS = "photos sharper than the scene"
+
+
+class Scope(Enum):
+    """What a method can work on."""
+
+    REGION = "a box"
+    SCENE = "the whole scene"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much an upgrade may cost."""
+
+    seconds: float = 4.0
+    """Wall-clock seconds for the method itself, selection and judging apart."""
+    gaussians: int = 60_000
+    """At most so many Gaussians are added."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Everything a method may look at. Photos kept for the judge are not in `capture`."""
+
+    scene: Gaussians
+    region: Region
+    """Its views index `capture.photos`."""
+    rasterizer: Rasterizer
+    capture: Capture | None = None
+    box: Box | None = None
+    """None for a whole-scene upgrade."""
+    mode: RenderMode = ANTIALIASED
+    """The render mode the result will be looked at in."""
+    budget: Budget = Budget()
+    seed: int = 0
+
+
+class Method(Protocol):
+    """One way to upgrade; stateless, so one instance serves all jobs."""
+
+    name: ClassVar[str]
+    """Command-line name, as `--method` takes it."""
+    label: ClassVar[str]
+    """What the menu shows."""
+    summary: ClassVar[str]
+    """One line for the menu's hint."""
+    needs: ClassVar[Needs]
+    scopes: ClassVar[tuple[Scope, ...]]
+
+    def __call__(self, task: Task, report: Report) -> Patch:
+        """The edit to make. Raises MethodError with a sentence when it cannot; never changes the task."""
+        ...
