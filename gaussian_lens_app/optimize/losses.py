@@ -1,0 +1,54 @@
+"""What optimisation minimises: L1 and structural dissimilarity between a render and a photo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.optimize.ssim import ssim_and_gradient
+
+Mask = Float[Tensor, "H W"] | Bool[Tensor, "H W"]
+
+
+def l1(rendered: Float[Tensor, "H W 3"], photo: Float[Tensor, "H W 3"], mask: Mask | None = None) -> Tensor:
+    """Mean absolute difference, over the mask's weight where there is one."""
+    difference = (rendered - photo).abs()
+    if mask is None:
+        return difference.mean()
+    weights = mask.to(rendered.dtype)[..., None]
+    return (difference * weights).sum() / (3 * weights.sum()).clamp_min(1)
+
+
+def dssim(rendered: Float[Tensor, "H W 3"], photo: Float[Tensor, "H W 3"], mask: Mask | None = None) -> Tensor:
+    """1 - mean SSIM, over the mask's weight where there is one; a window may reach beyond the mask."""
+    return _Dssim.apply(rendered, photo, mask)  # pyright: ignore[reportReturnType]
+
+
+def l1_dssim(
+    rendered: Float[Tensor, "H W 3"], photo: Float[Tensor, "H W 3"], weight: float = 0.2, mask: Mask | None = None
+) -> Tensor:
+    """(1 - weight) * L1 + weight * (1 - SSIM), the loss of 3DGS (Kerbl et al. 2023, equation 7)."""
+    if weight == 0:
+        return l1(rendered, photo, mask)
+    return (1 - weight) * l1(rendered, photo, mask) + weight * dssim(rendered, photo, mask)
+
+
+class _Dssim(torch.autograd.Function):
+    """The kernel returns value and gradient together, so the gradient is kept from the forward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, rendered: Tensor, photo: Tensor, mask: Mask | None) -> Tensor:
+        weights = None if mask is None else mask.to(torch.float32)
+        total, gradient = ssim_and_gradient(rendered, photo, weights)
+        count = rendered.numel() if weights is None else max(3 * float(weights.sum()), 1.0)
+        ctx.save_for_backward(gradient)
+        ctx.scale = -1 / count
+        return 1 - total / count
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * (ctx.scale * outputs[0]), None, None
