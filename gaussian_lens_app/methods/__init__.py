@@ -1,1 +1,17 @@
+"""Upgrade methods, one a file, all behind the protocol in base.py and registered in METHODS."""
 
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.methods.base import Budget, Method, Needs, Scope, Task
+from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
+
+METHODS: dict[str, Method] = {method.name: method for method in (Refine(), FitOnly(), Pixels())}
+"""In the order the menu shows them."""
+
+__all__ = ["METHODS", "Budget", "Method", "Needs", "Scope", "Task", "find_method"]
+
+
+def find_method(name: str) -> Method:
+    """The method of that name; MethodError lists the names there are."""
+    if name not in METHODS:
+        raise MethodError(f"There is no method {name!r}: choose one of {', '.join(METHODS)}.")
+    return METHODS[name]

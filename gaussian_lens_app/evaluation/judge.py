@@ -1,0 +1,129 @@
+"""Is an upgrade better? Measured in the region, on a photo it was not made from, against its own noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """When a result is good enough to be swapped in."""
+
+    block: int = 16
+    """Pixels of a photo are not independent: blocks of so many a side are resampled."""
+    resamples: int = 200
+    noises: float = 1.0
+    """The gain must exceed so many standard deviations of itself."""
+    low_resolution_slack_db: float = 0.3
+    """With low-resolution photos only, the result may lose so much against them."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge found, and what the user is told."""
+
+    accepted: bool
+    verified: bool
+    """True when a sharp photo that the method did not see was measured."""
+    gain_db: float | None
+    """PSNR after minus before in the region on the judge's photo."""
+    noise_db: float | None
+    """Standard deviation of the gain over resampled pixel blocks."""
+    photo: str | None
+    sentence: str
+
+
+def judge(
+    before: Gaussians,
+    after: Gaussians,
+    capture: Capture,
+    view: PhotoView,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    settings: JudgeSettings | None = None,
+) -> Verdict:
+    """The verdict of one photo that the upgrade has not seen."""
+    settings = settings or JudgeSettings()
+    photo = capture.photos[view.photo]
+    errors = [_squared_error(scene, photo, view, rasterizer, mode) for scene in (before, after)]
+    gain, noise = block_gain(errors[0], errors[1], view.mask.to(before.device), settings)
+    accepted = gain > settings.noises * noise
+    return Verdict(accepted, True, gain, noise, photo.name, _sentence(accepted, gain, noise, photo.name))
+
+
+def pooled(verdicts: list[Verdict], settings: JudgeSettings | None = None) -> Verdict:
+    """One verdict from the folds of a small capture: mean gain, accepted when it exceeds the mean's noise."""
+    settings = settings or JudgeSettings()
+    gains = [verdict.gain_db or 0.0 for verdict in verdicts]
+    noises = [verdict.noise_db or 0.0 for verdict in verdicts]
+    gain, noise = sum(gains) / len(gains), math.hypot(*noises) / len(noises)
+    accepted = gain > settings.noises * noise
+    names = " and ".join(verdict.photo or "?" for verdict in verdicts)
+    return Verdict(accepted, True, gain, noise, names, _sentence(accepted, gain, noise, names))
+
+
+def judge_low_resolution(
+    before: Gaussians,
+    after: Gaussians,
+    capture: Capture,
+    views: list[PhotoView],
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    settings: JudgeSettings | None = None,
+) -> Verdict:
+    """The verdict when no photo is sharper than the scene: invented detail must at least agree with them.
+
+    `capture` holds the low-resolution photos; accepted while the render at their size keeps within the slack.
+    """
+    settings = settings or JudgeSettings()
+    totals = torch.zeros(2)
+    for view in views:
+        photo = capture.photos[view.photo]
+        for i, scene in enumerate((before, after)):
+            totals[i] += _squared_error(scene, photo, view, rasterizer, mode)[view.mask.to(before.device)].mean()
+    change = 10 * math.log10(float(totals[0]) / max(float(totals[1]), 1e-12))
+    accepted = change >= -settings.low_resolution_slack_db
+    outcome = "agrees with" if accepted else "contradicts"
+    sentence = f"The result {outcome} the low-resolution photos ({change:+.2f} dB); detail not verified."
+    return Verdict(accepted, False, change, None, None, sentence)
+
+
+def _squared_error(
+    scene: Gaussians, photo: Photo, view: PhotoView, rasterizer: Rasterizer, mode: RenderMode
+) -> Float[Tensor, "h w"]:
+    camera = photo.camera.to(scene.device)
+    with torch.no_grad():
+        rgb = rasterizer.render(scene, camera, mode=mode, crop=view.rect).rgb
+    return ((rgb.clamp(0, 1) - photo.crop(view.rect).to(scene.device)) ** 2).mean(-1)
+
+
+def block_gain(
+    before: Float[Tensor, "h w"], after: Float[Tensor, "h w"], mask: Bool[Tensor, "h w"], settings: JudgeSettings
+) -> tuple[float, float]:
+    """(gain in dB over the mask, its standard deviation over bootstrap resamples of pixel blocks)."""
+    weight = mask.float()
+    sums = torch.stack([before * weight, after * weight])[:, None]
+    size = settings.block
+    pad = (0, -mask.shape[1] % size, 0, -mask.shape[0] % size)
+    blocks = F.avg_pool2d(F.pad(sums, pad), size).flatten(1).double().cpu()
+    blocks = blocks[:, blocks.sum(0) > 0] if bool((blocks.sum(0) > 0).any()) else blocks[:, :1]
+    generator = torch.Generator().manual_seed(0)
+    picks = torch.randint(blocks.shape[1], (settings.resamples, blocks.shape[1]), generator=generator)
+    resampled = blocks[:, picks].sum(-1)
+    gains = 10 * torch.log10(resampled[0].clamp_min(1e-12) / resampled[1].clamp_min(1e-12))
+    total = blocks.sum(-1).clamp_min(1e-12)
+    return float(10 * torch.log10(total[0] / total[1])), float(gains.std())
+
+
+def _sentence(accepted: bool, gain: float, noise: float, photo: str) -> str:
+    figure = f"{gain:+.2f} dB (noise {noise:.2f}) on {photo}, which it had not seen"
+    return f"Sharper: {figure}." if accepted else f"Not swapped in: {figure}."

@@ -1,0 +1,159 @@
+"""`refine`, and its halves `fit-only` and `pixels`: pixel-guided Gaussians, then local fitting to the photos."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from gaussian_lens_app.errors import NeedsMissing, NothingSelected
+from gaussian_lens_app.jobs.report import Report, within
+from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
+from gaussian_lens_app.methods.targets import Target, make_target, matched_exposure
+from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local, touching
+from gaussian_lens_app.scene import Gaussians, Patch
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """What `refine` does and how much of it."""
+
+    insert: bool = True
+    """Add pixel-guided Gaussians."""
+    fit: bool = True
+    """Fit selected and new Gaussians to the photos."""
+    photos: int = 6
+    """Fit to so many of the best photos."""
+    pixel_photos: int = 2
+    """Take pixel Gaussians from so many of them."""
+    least_stride: int = 2
+    """Pixels per new Gaussian along each axis, at least; the budget may ask for more."""
+    prune_opacity: float = 0.01
+    """New Gaussians fainter than this after fitting are dropped."""
+    exposure: bool = True
+    """Match each photo's brightness to the scene's first."""
+    pixels: PixelSettings = field(default_factory=PixelSettings)
+    local: LocalFitSettings = field(default_factory=LocalFitSettings)
+
+
+class Refine:
+    """Sharpen a region from its photos, with no trained network."""
+
+    name: ClassVar[str] = "refine"
+    label: ClassVar[str] = "Refine"
+    summary: ClassVar[str] = "Adds a Gaussian per photo pixel and fits the region to the photos."
+    needs: ClassVar[Needs] = Needs.PHOTOS
+    scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION,)
+
+    def __init__(self, settings: RefineSettings | None = None):
+        self.settings = settings or RefineSettings()
+
+    def __call__(self, task: Task, report: Report) -> Patch:
+        deadline = time.monotonic() + task.budget.seconds
+        selected = task.region.selected
+        _check(task)
+        report("Reading the photos", 0.0)
+        targets, stop = self._targets(task)
+        new = self._insert(task, targets, within(report, 0.05, 0.25))
+        old = task.scene.take(selected)
+        count = len(old)
+        moving = Gaussians.concat([old, new])
+        steps = 0
+        if self.settings.fit:
+            fit = self._fit(task, moving, targets, stop, within(report, 0.25, 0.98), deadline)
+            moving, steps = fit.gaussians, fit.steps
+        return self._patch(task, old, moving, count, [target.name for target in targets], steps)
+
+    def _targets(self, task: Task) -> tuple[list[Target], Target | None]:
+        """Windows to fit to, and one kept out for stopping (where at least three photos see the region)."""
+        assert task.capture is not None
+        views = list(task.region.views)
+        stop_view = views.pop(min(3, len(views) - 1)) if self.settings.fit and len(views) >= 3 else None
+        make = lambda view: make_target(task.scene, task.capture, view, task.rasterizer, task.mode)  # noqa: E731
+        targets = [make(view) for view in views[: self.settings.photos]]
+        stop = make(stop_view) if stop_view is not None else None
+        if self.settings.exposure:
+            targets = [matched_exposure(target) for target in targets]
+            stop = matched_exposure(stop) if stop is not None else None
+        return targets, stop
+
+    def _insert(self, task: Task, targets: list[Target], report: Report) -> Gaussians:
+        """Pixel Gaussians from the best photos, as dense as the budget allows."""
+        if not self.settings.insert:
+            return Gaussians.empty(0, task.scene.device)
+        sources = targets[: self.settings.pixel_photos]
+        stride = self._stride(sources, task.budget.gaussians)
+        layers = []
+        for index, target in enumerate(sources):
+            report("Placing pixel Gaussians", index / len(sources))
+            others = [other for other in targets if other is not target]
+            layers.append(pixel_gaussians(target, others, stride, self.settings.pixels))
+        return Gaussians.concat(layers)
+
+    def _stride(self, sources: list[Target], gaussians: int) -> int:
+        pixels = sum(int(target.mask.sum()) for target in sources)
+        return max(self.settings.least_stride, math.ceil(math.sqrt(pixels / max(1, gaussians))))
+
+    def _fit(self, task: Task, moving: Gaussians, targets: list[Target], stop: Target | None, report, deadline: float):
+        frozen = task.scene.take(self._visible(task, [*targets, *([stop] if stop else [])]))
+        return fit_local(
+            frozen, moving, targets, stop, task.rasterizer, task.mode, self.settings.local, report,
+            seconds=max(0.1, deadline - time.monotonic()), seed=task.seed,
+        )  # fmt: skip
+
+    def _visible(self, task: Task, targets: list[Target]) -> Bool[Tensor, "N"]:
+        """Rows that are not selected and may show in a target: all that the fit must draw besides its own."""
+        visible = torch.zeros(len(task.scene), dtype=torch.bool, device=task.scene.device)
+        for target in targets:
+            visible |= touching(task.scene, target.camera, target.rect)
+        return visible & ~task.region.selected
+
+    def _patch(self, task: Task, old: Gaussians, moving: Gaussians, count: int, photos: list[str], steps: int) -> Patch:
+        keep = torch.ones(len(moving), dtype=torch.bool, device=moving.device)
+        if self.settings.fit:
+            keep[count:] = moving.opacities[count:] >= self.settings.prune_opacity
+        rows = task.region.selected.nonzero()[:, 0].cpu()
+        parents = torch.full((len(moving),), -1)
+        parents[:count] = rows
+        if not self.settings.fit:
+            keep[:count], rows = False, rows[:0]
+        provenance = {"method": self.name, "photos": photos, "steps": steps, "new": int(keep[count:].sum())}
+        return Patch(rows, moving.take(keep), parents[keep.cpu()], provenance=provenance)
+
+
+class FitOnly(Refine):
+    """`refine` without new Gaussians."""
+
+    name = "fit-only"
+    label = "Fit only"
+    summary = "Fits the Gaussians that are there to the photos; adds none."
+
+    def __init__(self, settings: RefineSettings | None = None):
+        super().__init__(dataclasses.replace(settings or RefineSettings(), insert=False))
+
+
+class Pixels(Refine):
+    """`refine` without fitting."""
+
+    name = "pixels"
+    label = "Pixels"
+    summary = "Adds a faint Gaussian per photo pixel, unfitted: instant, a first step."
+
+    def __init__(self, settings: RefineSettings | None = None):
+        super().__init__(dataclasses.replace(settings or RefineSettings(), fit=False))
+
+
+def _check(task: Task) -> None:
+    if task.capture is None or not task.capture.photos:
+        raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
+    if task.region.count == 0:
+        raise NothingSelected("The box holds no Gaussian: drag it over something that is drawn.")
+    if not task.region.views:
+        raise NeedsMissing("No photo sees what is in the box: choose something the photos show.")

@@ -1,0 +1,218 @@
+"""Fit some Gaussians to windows of photos while the rest of the scene stands still."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.jobs.report import Report
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Camera, Gaussians, Rect
+
+
+class Window(Protocol):
+    """What is fitted to: a window of a photo."""
+
+    @property
+    def camera(self) -> Camera: ...
+    @property
+    def rect(self) -> Rect: ...
+    @property
+    def photo(self) -> Float[Tensor, "h w 3"]: ...
+    @property
+    def mask(self) -> Bool[Tensor, "h w"]: ...
+
+
+@dataclass(frozen=True)
+class LocalFitSettings:
+    """Steps and rates. Lengths are in units of each Gaussian's own size, so any scene unit will do."""
+
+    steps: int = 60
+    largest_window: int = 384
+    """A step fits at most so many pixels a side, a random part of the photo's window."""
+    ring_weight: float = 0.1
+    """Weight of pixels outside the mask: they hold the surroundings in place."""
+    means: float = 0.05
+    log_scales: float = 0.02
+    quats: float = 0.02
+    logit_opacities: float = 0.05
+    sh0: float = 0.02
+    shN: float = 0.002
+    check_every: int = 10
+    """Steps between looks at the photo kept out of the fit."""
+    patience: int = 3
+    """So many looks without improvement end the fit."""
+    final_rate: float = 0.1
+    """The rates fall along a cosine to this part."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFit:
+    """What came of it."""
+
+    gaussians: Gaussians
+    steps: int
+    """Steps of the state returned: the best on the photo kept out."""
+    stop_errors: tuple[float, ...]
+    """Mean squared error on the photo kept out, at the start and at each look; empty without one."""
+
+
+def fit_local(
+    frozen: Gaussians,
+    start: Gaussians,
+    windows: Sequence[Window],
+    stop: Window | None,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    settings: LocalFitSettings,
+    report: Report,
+    *,
+    seconds: float = math.inf,
+    seed: int = 0,
+) -> LocalFit:
+    """`start` fitted to the windows by Adam, one window a step, stopped early by `stop`.
+
+    The rendered scene is `frozen` + `start`; only the latter moves. Reports after every step.
+    """
+    rates = _Rates(start, settings)
+    generator = torch.Generator().manual_seed(seed)
+    schedule = _Schedule(settings.steps, seconds)
+    best = _Best(stop, frozen, rasterizer, mode)
+    best.look(0, start)
+    current = start
+    for step in range(settings.steps):
+        if schedule.over() or best.stale(settings.patience):
+            break
+        window = windows[step % len(windows)]
+        part = _part(window.rect, window.mask, settings.largest_window, generator)
+        rates.set(settings.final_rate + (1 - settings.final_rate) * schedule.cosine(step))
+        rates.step(_loss(frozen, rates.leaves(), window, part, rasterizer, mode, settings.ring_weight))
+        current = rates.gaussians()
+        if (step + 1) % settings.check_every == 0:
+            best.look(step + 1, current)
+        report("Fitting to the photos", schedule.fraction(step + 1))
+    return best.result(current, settings.steps)
+
+
+def _loss(
+    frozen: Gaussians,
+    moving: Gaussians,
+    window: Window,
+    part: Rect,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    ring_weight: float,
+) -> Tensor:
+    """Weighted mean squared error over a part of a photo."""
+    render = rasterizer.render(Gaussians.concat([frozen, moving]), window.camera, mode=mode, crop=part)
+    x0, y0 = window.rect[:2]
+    inside = (slice(part[1] - y0, part[3] - y0), slice(part[0] - x0, part[2] - x0))
+    weight = torch.where(window.mask[inside], 1.0, ring_weight)
+    return (weight[..., None] * (render.rgb - window.photo[inside]) ** 2).sum() / (3 * weight.sum())
+
+
+def _part(rect: Rect, mask: Tensor, largest: int, generator: torch.Generator) -> Rect:
+    """A window of at most `largest` pixels a side, centred near a random masked pixel."""
+    x0, y0, x1, y1 = rect
+    if x1 - x0 <= largest and y1 - y0 <= largest:
+        return rect
+    rows, columns = mask.nonzero(as_tuple=True)
+    pick = int(torch.randint(len(rows), (), generator=generator))
+    left = min(max(x0, x0 + int(columns[pick]) - largest // 2), max(x0, x1 - largest))
+    top = min(max(y0, y0 + int(rows[pick]) - largest // 2), max(y0, y1 - largest))
+    return (left, top, min(x1, left + largest), min(y1, top + largest))
+
+
+class _Rates:
+    """Adam over the fields of Gaussians; means move in units of each Gaussian's own mean size."""
+
+    def __init__(self, start: Gaussians, settings: LocalFitSettings):
+        self.origin = start.means
+        self.size = start.log_scales.mean(-1, keepdim=True).exp()
+        fields = {name: tensor.detach().clone() for name, tensor in start.tensors()}
+        fields["means"] = torch.zeros_like(start.means)
+        self.fields = {name: tensor.requires_grad_() for name, tensor in fields.items()}
+        self.base = [getattr(settings, name) for name in self.fields]
+        groups = [
+            {"params": [tensor], "lr": rate} for tensor, rate in zip(self.fields.values(), self.base, strict=True)
+        ]
+        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+
+    def leaves(self) -> Gaussians:
+        return Gaussians(**{**self.fields, "means": self.origin + self.size * self.fields["means"]})
+
+    def gaussians(self) -> Gaussians:
+        return self.leaves().detach()
+
+    def set(self, factor: float) -> None:
+        for group, rate in zip(self.adam.param_groups, self.base, strict=True):
+            group["lr"] = rate * factor
+
+    def step(self, loss: Tensor) -> None:
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam.step()
+
+
+class _Schedule:
+    """Steps or seconds, whichever ends first."""
+
+    def __init__(self, steps: int, seconds: float):
+        self.steps, self.seconds, self.began = steps, seconds, time.monotonic()
+
+    def fraction(self, step: int) -> float:
+        return min(1.0, max(step / self.steps, (time.monotonic() - self.began) / self.seconds))
+
+    def over(self) -> bool:
+        return time.monotonic() - self.began >= self.seconds
+
+    def cosine(self, step: int) -> float:
+        return 0.5 * (1 + math.cos(math.pi * self.fraction(step)))
+
+
+class _Best:
+    """The state that does best on a photo kept out of the fit; the last state where there is none."""
+
+    def __init__(self, stop: Window | None, frozen: Gaussians, rasterizer: Rasterizer, mode: RenderMode):
+        self.stop, self.frozen, self.rasterizer, self.mode = stop, frozen, rasterizer, mode
+        self.errors: list[float] = []
+        self.best: tuple[int, Gaussians] | None = None
+
+    def look(self, step: int, gaussians: Gaussians) -> None:
+        if self.stop is None:
+            return
+        error = window_error(Gaussians.concat([self.frozen, gaussians]), self.stop, self.rasterizer, self.mode)
+        if not self.errors or error < min(self.errors):
+            self.best = (step, Gaussians(**{name: tensor.clone() for name, tensor in gaussians.tensors()}))
+        self.errors.append(error)
+
+    def stale(self, patience: int) -> bool:
+        return len(self.errors) - 1 - (self.errors.index(min(self.errors)) if self.errors else 0) >= patience
+
+    def result(self, last: Gaussians, steps: int) -> LocalFit:
+        step, gaussians = self.best if self.best is not None else (steps, last)
+        return LocalFit(gaussians, step, tuple(self.errors))
+
+
+def window_error(scene: Gaussians, window: Window, rasterizer: Rasterizer, mode: RenderMode) -> float:
+    """Mean squared error in the masked pixels of a window."""
+    with torch.no_grad():
+        render = rasterizer.render(scene, window.camera, mode=mode, crop=window.rect)
+        return float(((render.rgb - window.photo)[window.mask] ** 2).mean())
+
+
+def touching(scene: Gaussians, camera: Camera, rect: Rect) -> Bool[Tensor, "N"]:
+    """Gaussians that may show in a window of a camera (3.5 standard deviations, never too few)."""
+    x0, y0, x1, y1 = rect
+    pixels, depths = camera.project(scene.means)
+    focal = torch.maximum(camera.K[0, 0], camera.K[1, 1])
+    radius = 3.5 * scene.log_scales.max(-1).values.exp() * focal / depths.clamp_min(1e-6) * 1.5 + 4
+    x, y = pixels.unbind(-1)
+    return (depths > 0) & (x > x0 - radius) & (x < x1 + radius) & (y > y0 - radius) & (y < y1 + radius)

@@ -1,0 +1,116 @@
+"""Which photos see a region, where, and how well."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
+
+CANDIDATES = 10
+"""So many photos are rendered to see what hides the region; the others are ranked out by geometry alone."""
+LONG_SIDE = 320
+"""Masks are rendered at this size and enlarged: their edge needs no more."""
+LEAST_OVERLAP = 0.15
+LEAST_COSINE = 0.2
+
+
+def rank_photos(
+    scene: Gaussians,
+    selected: Bool[Tensor, "N"],
+    weights: Float[Tensor, "N"],
+    box: Box,
+    capture: Capture,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    amount: float,
+) -> tuple[tuple[PhotoView, ...], Int[Tensor, "N"]]:
+    """The photos that see the region, best first, and for each Gaussian in how many of them it contributes.
+
+    `weights` is each Gaussian's contribution to the box; `amount` the contribution (in photo pixels at full size) from
+    which a Gaussian counts as seen.
+    """
+    means, share = scene.means[selected], weights[selected]
+    share = share / share.sum().clamp_min(1e-12)
+    geometry = [
+        _geometry(photo.camera.to(scene.device), box.camera.to(scene.device), means, share) for photo in capture.photos
+    ]
+    candidates = sorted(range(len(capture)), key=lambda i: -_score(*geometry[i]))[:CANDIDATES]
+    sharpest = max((geometry[i][2] for i in candidates), default=1.0)
+    views: list[PhotoView] = []
+    seen = torch.zeros(len(scene), dtype=torch.long, device=scene.device)
+    for index in candidates:
+        inside, cosine, resolution = geometry[index]
+        if inside < LEAST_OVERLAP or cosine < LEAST_COSINE:
+            continue
+        camera = capture.photos[index].camera.to(scene.device)
+        mask, visible = _look(scene, selected, camera, rasterizer, mode, amount)
+        overlap = float((share * visible[selected]).sum())
+        if overlap < LEAST_OVERLAP or not bool(mask.any()):
+            continue
+        rect, mask = _window(mask, camera)
+        seen += visible
+        score = _score(overlap, cosine, resolution / sharpest)
+        views.append(PhotoView(index, rect, mask, overlap, resolution, cosine, score))
+    return tuple(sorted(views, key=lambda view: -view.score)), seen
+
+
+def _geometry(photo: Camera, viewer: Camera, means: Tensor, share: Tensor) -> tuple[float, float, float]:
+    """(share of the region inside the photo, cosine to the viewer's direction, pixels per world length)."""
+    pixels, depths = photo.project(means)
+    x, y = pixels.unbind(-1)
+    inside = (depths > 0) & (x >= 0) & (x < photo.width) & (y >= 0) & (y < photo.height)
+    centre = (means * share[:, None]).sum(0)
+    to_photo = F.normalize(centre - photo.position, dim=0)
+    to_viewer = F.normalize(centre - viewer.position, dim=0)
+    depth = float(photo.to_camera(centre[None])[0, 2])
+    resolution = float(photo.K[0, 0]) / depth if depth > 0 else 0.0
+    return float((share * inside).sum()), float(to_photo @ to_viewer), resolution
+
+
+def _score(overlap: float, cosine: float, resolution: float) -> float:
+    """A photo counts for what it sees of the region, from nearly the viewer's side, at high resolution."""
+    return overlap * max(0.0, cosine) ** 4 * resolution**0.5
+
+
+def _look(
+    scene: Gaussians, selected: Tensor, photo: Camera, rasterizer: Rasterizer, mode: RenderMode, amount: float
+) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "N"]]:
+    """(where the photo shows mostly selected Gaussians, small; which Gaussians it shows at all)."""
+    small = photo.with_long_side(LONG_SIDE) if max(photo.width, photo.height) > LONG_SIDE else photo
+    factor = small.width / photo.width
+    with torch.no_grad():
+        render = rasterizer.render(
+            scene, small, mode=mode.scaled(factor), features=selected[:, None].float(), sh_degree=0
+        )
+        ones = torch.ones(small.height, small.width, 1, device=scene.device)
+        amounts = rasterizer.contributions(scene, small, ones, mode=mode.scaled(factor))[:, 0]
+    assert render.features is not None
+    return render.features[..., 0] > 0.5, amounts > amount * factor**2
+
+
+def _window(mask: Tensor, photo: Camera) -> tuple[Rect, Tensor]:
+    """Bounding window of a small mask in the photo's pixels, without stray specks, and the mask in it."""
+    sizes = ((photo.height, mask.shape[0]), (photo.width, mask.shape[1]))
+    (y0, y1), (x0, x1) = (
+        _span(mask.any(dim) & _dense(mask, dim), *size) for dim, size in zip((1, 0), sizes, strict=True)
+    )
+    large = F.interpolate(mask[None, None].float(), (photo.height, photo.width), mode="bilinear")[0, 0]
+    return (x0, y0, x1, y1), large[y0:y1, x0:x1] > 0.5
+
+
+def _dense(mask: Tensor, dim: int) -> Tensor:
+    """Rows (or columns) between the first and last half percent of the mask's pixels."""
+    counts = mask.sum(dim).cumsum(0).float() / mask.sum()
+    return (counts > 0.005) & (torch.roll(counts, 1).index_fill(0, torch.tensor([0], device=mask.device), 0) < 0.995)
+
+
+def _span(rows: Tensor, full: int, small: int) -> tuple[int, int]:
+    where = rows.nonzero()[:, 0]
+    margin = 1
+    start = (int(where[0]) - margin) * full / small
+    end = (int(where[-1]) + 1 + margin) * full / small
+    return max(0, int(start)), min(full, int(end + 0.999))

@@ -1,0 +1,106 @@
+"""Box -> Region: Gaussians chosen by opacity contribution, as in GaussianLens, with a unit and a share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.errors import CaptureError
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
+from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Rect, Region
+from gaussian_lens_app.select.photos import rank_photos
+
+
+@dataclass(frozen=True)
+class SelectSettings:
+    """When a Gaussian belongs to a box."""
+
+    resolution: int = 256
+    """Contributions are counted in pixels of an image in which the box's longer side has so many pixels (the paper's
+    crops are 256x256), so the same box means the same on any screen and at any zoom."""
+    amount: float = 0.1
+    """Least blending weight sum(alpha T) inside the box, in those pixels (the paper's tau)."""
+    share: float = 0.5
+    """Least part of a Gaussian's contribution to the view that falls inside the box. Amount alone picks up the large
+    background Gaussians that the box only touches."""
+    photos: int = 2
+    """With a capture of at least so many photos, a Gaussian must reach `amount` in so many of them (the paper's rule)."""
+    largest_render: int = 1600
+    """Longer side of the biggest image rendered for selecting."""
+
+
+def select_region(
+    scene: Gaussians,
+    box: Box,
+    capture: Capture | None,
+    rasterizer: Rasterizer,
+    *,
+    mode: RenderMode = ANTIALIASED,
+    through: bool = False,
+    settings: SelectSettings | None = None,
+) -> Region:
+    """The Gaussians that make up what is in the box, and the photos that see them, best first.
+
+    Visible first: what is hidden behind other Gaussians contributes nothing and is not selected, unless `through`, which
+    takes everything whose centre projects into the box. An empty region is a valid answer. Raises CaptureError when the
+    box lies outside its camera's image.
+    """
+    settings = settings or SelectSettings()
+    inside, total = box_contributions(scene, box, rasterizer, mode, settings)
+    if through:
+        selected = centres_in_box(scene, box)
+    else:
+        selected = (inside > settings.amount) & (inside > settings.share * total)
+    if capture is None or not bool(selected.any()):
+        return Region(selected, inside)
+    views, seen = rank_photos(scene, selected, inside, box, capture, rasterizer, mode, settings.amount)
+    if not through and len(capture) >= settings.photos:
+        selected = selected & (seen >= min(settings.photos, len(views)))
+    return Region(selected, inside, views)
+
+
+def box_contributions(
+    scene: Gaussians, box: Box, rasterizer: Rasterizer, mode: RenderMode, settings: SelectSettings
+) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"]]:
+    """Each Gaussian's blending weight inside the box and in the whole view, in pixels of the stated resolution."""
+    rect = _clipped(box)
+    camera, factor = _selection_camera(box.camera, rect, settings)
+    x0, y0, x1, y1 = (value * factor for value in rect)
+    weights = torch.zeros(camera.height, camera.width, 2, device=scene.device)
+    weights[..., 1] = 1
+    weights[round(y0) : max(round(y1), round(y0) + 1), round(x0) : max(round(x1), round(x0) + 1), 0] = 1
+    sums = rasterizer.contributions(scene, camera, weights, mode=mode.scaled(factor))
+    pixel_area = (settings.resolution / (max(rect[2] - rect[0], rect[3] - rect[1]) * factor)) ** 2
+    sums = sums * pixel_area
+    return sums[:, 0], sums[:, 1]
+
+
+def centres_in_box(scene: Gaussians, box: Box) -> Bool[Tensor, "N"]:
+    """Gaussians in front of the camera whose centre projects into the box, hidden or not."""
+    x0, y0, x1, y1 = box.rect
+    pixels, depths = box.camera.to(scene.device).project(scene.means)
+    x, y = pixels.unbind(-1)
+    return (depths > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
+
+
+def _clipped(box: Box) -> Rect:
+    x0, y0, x1, y1 = box.rect
+    x0, y0 = max(0, x0), max(0, y0)
+    x1, y1 = min(box.camera.width, x1), min(box.camera.height, y1)
+    if x1 <= x0 or y1 <= y0:
+        raise CaptureError(
+            f"The box {box.rect} lies outside the {box.camera.width}x{box.camera.height} view: "
+            "give x0 < x1 and y0 < y1 inside it."
+        )
+    return (x0, y0, x1, y1)
+
+
+def _selection_camera(camera: Camera, rect: Rect, settings: SelectSettings) -> tuple[Camera, float]:
+    """The view at the stated resolution, or at the largest allowed; (camera, its pixels per pixel of the box's)."""
+    wanted = settings.resolution / max(rect[2] - rect[0], rect[3] - rect[1])
+    factor = min(wanted, 1.0, settings.largest_render / max(camera.width, camera.height))
+    resized = camera.resized(max(1, round(camera.width * factor)), max(1, round(camera.height * factor)))
+    return resized, resized.width / camera.width

@@ -1,0 +1,141 @@
+"""One upgrade from box to judged patch. No threads, no screen: the session, the commands and the benchmark all call it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+
+from gaussian_lens_app.errors import NothingSelected
+from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, pooled
+from gaussian_lens_app.jobs.report import Report, silent, within
+from gaussian_lens_app.methods import Budget, Task, find_method
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
+from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, PhotoView, Region
+from gaussian_lens_app.select import select_region
+
+FEW_PHOTOS = 5
+"""With fewer photos of the region, keeping one from the fit costs too much: two folds judge instead."""
+JUDGE_RANK = 2
+"""The judge gets the third best photo: near enough to see the region, not so near that the fit misses it."""
+
+
+@dataclass(frozen=True, eq=False)
+class UpgradeRequest:
+    """What is asked for."""
+
+    scene: Gaussians
+    box: Box
+    capture: Capture | None
+    method: str
+    rasterizer: Rasterizer
+    budget: Budget = field(default_factory=Budget)
+    mode: RenderMode = ANTIALIASED
+    through: bool = False
+    judge: bool = True
+    seed: int = 0
+    region: Region | None = None
+    """Already selected (the viewer shows it before the upgrade starts); None: select now."""
+
+
+@dataclass(frozen=True, eq=False)
+class UpgradeResult:
+    """What came of it; nothing is applied yet."""
+
+    patch: Patch
+    region: Region
+    verdict: Verdict
+    seconds: dict[str, float]
+    """Wall-clock seconds of `select`, `method` and `judge`."""
+
+
+def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
+    """Select, run the method, judge. Raises MethodError or CaptureError with a sentence; changes nothing."""
+    clock = _Clock()
+    report("Selecting", 0.0)
+    region = request.region or _select(request)
+    if region.count == 0:
+        raise NothingSelected("The box holds no Gaussian that the photos see: drag it over something that is drawn.")
+    clock.lap("select")
+    judge_views = _judge_views(request, region)
+    folds = [_run_method(request, region, view, within(report, *span)) for view, span in _spans(judge_views)]
+    clock.lap("method")
+    report("Judging", 0.9)
+    verdict = _judge(request, judge_views, folds)
+    clock.lap("judge")
+    patch = dataclasses.replace(folds[0], provenance={**folds[0].provenance, "verdict": dataclasses.asdict(verdict)})
+    report("Done", 1.0)
+    return UpgradeResult(patch, region, verdict, clock.seconds)
+
+
+def _select(request: UpgradeRequest) -> Region:
+    return select_region(
+        request.scene, request.box, request.capture, request.rasterizer, mode=request.mode, through=request.through
+    )
+
+
+def _judge_views(request: UpgradeRequest, region: Region) -> list[PhotoView | None]:
+    """The photos kept for judging, one a fold; None: nothing is kept."""
+    views = region.views
+    if not request.judge or len(views) < 2:
+        return [None]
+    if len(views) >= FEW_PHOTOS:
+        return [views[JUDGE_RANK]]
+    return [views[-1], views[0]]
+
+
+def _spans(views: list[PhotoView | None]) -> list[tuple[PhotoView | None, tuple[float, float]]]:
+    step = 0.8 / len(views)
+    return [(view, (0.1 + step * i, 0.1 + step * (i + 1))) for i, view in enumerate(views)]
+
+
+def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None, report: Report) -> Patch:
+    """The method's patch, made without the photo kept for judging."""
+    method = find_method(request.method)
+    views = tuple(view for view in region.views if view is not kept)
+    capture = request.capture
+    if capture is not None and kept is not None:
+        capture, views = _without(capture, views, kept.photo)
+    task = Task(
+        scene=request.scene,
+        region=dataclasses.replace(region, views=views),
+        rasterizer=request.rasterizer,
+        capture=capture,
+        box=request.box,
+        mode=request.mode,
+        budget=request.budget,
+        seed=request.seed,
+    )
+    return method(task, report)
+
+
+def _without(capture: Capture, views: tuple[PhotoView, ...], photo: int) -> tuple[Capture, tuple[PhotoView, ...]]:
+    """The capture less one photo, and the views with their indices moved accordingly."""
+    kept = [i for i in range(len(capture)) if i != photo]
+    moved = tuple(dataclasses.replace(view, photo=kept.index(view.photo)) for view in views)
+    return capture.only(kept), moved
+
+
+def _judge(request: UpgradeRequest, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
+    verdicts = [
+        judge(request.scene, patch.apply(request.scene), request.capture, view, request.rasterizer, request.mode)
+        for view, patch in zip(views, folds, strict=True)
+        if view is not None and request.capture is not None
+    ]
+    if not verdicts:
+        return Verdict(
+            True, False, None, None, None, "Not judged: no photo is left to measure on; detail not verified."
+        )
+    return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings())
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name], self.last = now - self.last, now
