@@ -1,0 +1,140 @@
+"""A piece of background work that can be watched, cancelled and waited for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Generic, TypeVar
+
+from gaussian_lens_app.errors import JobCancelled
+from gaussian_lens_app.jobs.report import Report
+
+T = TypeVar("T")
+
+NOTIFY_SECONDS = 0.1
+"""Listeners hear of progress at most this often; a change of stage or state is told at once."""
+
+
+class JobState(Enum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A snapshot of a job; a reader needs no lock."""
+
+    name: str
+    state: JobState = JobState.QUEUED
+    stage: str = "Waiting"
+    fraction: float = 0.0
+    """Of the whole job, 0..1; never falls."""
+    eta_seconds: float | None = None
+    """Seconds left, None while nothing can be said."""
+    error: BaseException | None = None
+
+
+class Job(Generic[T]):
+    """Work handed to a `Worker`. An exception it raises stays here and is raised again at whoever asks for the result."""
+
+    def __init__(self, name: str, work: Callable[[Report], T], changed: Callable[[Job[T]], None]):
+        self.status = JobStatus(name)
+        self._work = work
+        self._changed = changed
+        self._cancelled = threading.Event()
+        self._finished = threading.Event()
+        self._lock = threading.Lock()
+        self._result: T | None = None
+        self._started = 0.0
+        self._told = 0.0
+
+    @property
+    def state(self) -> JobState:
+        return self.status.state
+
+    @property
+    def error(self) -> BaseException | None:
+        return self.status.error
+
+    def cancel(self) -> bool:
+        """True when the job will not happen: it stops at its next report, or never starts."""
+        with self._lock:
+            if self.state.finished:
+                return False
+            self._cancelled.set()
+            waiting = self.state is JobState.QUEUED
+            if waiting:
+                self._update(state=JobState.CANCELLED, stage="Cancelled", eta_seconds=None)
+        if waiting:
+            self._finished.set()
+            self._changed(self)
+        return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """True once the job is done, failed or cancelled."""
+        return self._finished.wait(timeout)
+
+    def result(self, timeout: float | None = None) -> T:
+        """What the work returned. Raises its error, or JobCancelled."""
+        if not self.wait(timeout):
+            raise TimeoutError(f"{self.status.name} is still running.")
+        if self.state is JobState.CANCELLED:
+            raise JobCancelled(f"{self.status.name} was cancelled.")
+        if self.error is not None:
+            raise self.error
+        return self._result  # pyright: ignore[reportReturnType]
+
+    def run(self) -> None:
+        """Do the work on the calling thread (the worker's). Never raises."""
+        with self._lock:
+            if self.state is not JobState.QUEUED:
+                return
+            self._started = time.monotonic()
+            self._update(state=JobState.RUNNING, stage="Starting")
+        self._changed(self)
+        outcome = self._attempt()
+        with self._lock:
+            self._update(eta_seconds=None, **outcome)
+        self._finished.set()
+        self._changed(self)
+
+    def _attempt(self) -> dict:
+        try:
+            self._result = self._work(self._report)
+        except JobCancelled:
+            return {"state": JobState.CANCELLED, "stage": "Cancelled"}
+        except Exception as error:
+            return {"state": JobState.FAILED, "stage": "Failed", "error": error}
+        return {"state": JobState.DONE, "stage": "Done", "fraction": 1.0}
+
+    def _report(self, stage: str, fraction: float) -> None:
+        if self._cancelled.is_set():
+            raise JobCancelled(f"{self.status.name} was cancelled.")
+        now = time.monotonic()
+        fraction = max(self.status.fraction, min(float(fraction), 1.0))
+        same_stage = stage == self.status.stage
+        with self._lock:
+            self._update(stage=stage, fraction=fraction, eta_seconds=_eta(now - self._started, fraction))
+        if not same_stage or now - self._told >= NOTIFY_SECONDS:
+            self._told = now
+            self._changed(self)
+
+    def _update(self, **changes) -> None:
+        self.status = replace(self.status, **changes)
+
+
+def _eta(elapsed: float, fraction: float) -> float | None:
+    """Seconds left if the rest goes as fast as the part done; None in the first moments, which say little."""
+    if elapsed < 0.3 or fraction < 0.03:
+        return None
+    return elapsed * (1 - fraction) / fraction

@@ -1,0 +1,48 @@
+"""A finished upgrade that is not in the scene yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.scene import Patch
+from gaussian_lens_app.session.events import Outcome
+from gaussian_lens_app.session.history import Edit, Edited, make_edit, rebased
+from gaussian_lens_app.upgrade import UpgradeResult, Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A patch with what it takes to apply it to a later scene; row names only, so that no old scene is kept alive."""
+
+    name: str
+    patch: Patch
+    verdict: Verdict
+    seconds: float
+    base_ids: Int[Tensor, "N"]
+    """Names of the rows of the scene the patch was made for."""
+    needed: Bool[Tensor, "N"]
+    """Rows the patch was made from, beside those it takes out."""
+
+    @staticmethod
+    def of(name: str, result: UpgradeResult, base: Edited) -> Proposal:
+        seconds = sum(result.seconds.values())
+        return Proposal(name, result.patch, result.verdict, seconds, base.ids, result.region.selected.cpu())
+
+    def edit(self, now: Edited, first_id: int) -> Edit:
+        """The edit that applies this to the scene of today. MethodError when its splats are gone."""
+        patch = rebased(self.patch, self.base_ids, self.needed, now)
+        if patch is None:
+            raise MethodError(
+                "The splats this upgrade was made for have changed since (an undo, or another upgrade): "
+                "the scene is as it was, upgrade the box again."
+            )
+        return make_edit(self.name, patch, self.verdict, now, first_id)
+
+    def outcome(self, edit: Edit | None) -> Outcome:
+        """What to tell of it: applied as `edit`, or refused."""
+        added, removed = len(self.patch.added), len(self.patch.removed)
+        return Outcome(self.name, self.verdict, edit is not None, edit, added, removed, self.seconds)
