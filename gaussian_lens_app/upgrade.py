@@ -1,4 +1,4 @@
-"""One upgrade from box to judged patch. No threads, no screen: the session, the commands and the benchmark all call it."""
+"""One upgrade from box to judged patch. No threads, no screen: session, commands and benchmark all call it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _judge(request: UpgradeRequest, views: list[PhotoView | None], folds: list[P
     ]
     if not verdicts:
         return Verdict(
-            True, False, None, None, None, "Not judged: no photo is left to measure on; detail not verified."
+            True, False, None, None, None, "Not judged: no photo is left to measure on. Detail not verified."
         )
     return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings())
 

@@ -23,11 +23,11 @@ class PixelSettings:
     """How pixel Gaussians begin."""
 
     opacity: float = 0.05
-    """Faint: at 0.3 the layer veils what was there (-2.7 dB before fitting in a prototype), at 0.05 it gains at once."""
+    """Faint: at 0.3 the layer veils what was there (-2.7 dB unfitted, in a prototype), at 0.05 it gains at once."""
     footprint: float = 0.7
     """Standard deviation in strides."""
     gain: float = 1.0
-    """The colour overshoots the photo by this much of (photo - render): a faint layer moves the image only part of the way."""
+    """The colour overshoots the photo by this part of (photo - render): a faint layer moves the image only so far."""
     least_alpha: float = 0.5
     """A pixel whose accumulated opacity is lower has no median depth."""
     depth_check: DepthCheckSettings | None = DepthCheckSettings()

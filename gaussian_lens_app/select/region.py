@@ -27,7 +27,7 @@ class SelectSettings:
     """Least part of a Gaussian's contribution to the view that falls inside the box. Amount alone picks up the large
     background Gaussians that the box only touches."""
     photos: int = 2
-    """With a capture of at least so many photos, a Gaussian must reach `amount` in so many of them (the paper's rule)."""
+    """With a capture, a Gaussian must reach `amount` in so many photos (the paper's rule; all if fewer)."""
     largest_render: int = 1600
     """Longer side of the biggest image rendered for selecting."""
 
@@ -44,16 +44,14 @@ def select_region(
 ) -> Region:
     """The Gaussians that make up what is in the box, and the photos that see them, best first.
 
-    Visible first: what is hidden behind other Gaussians contributes nothing and is not selected, unless `through`, which
-    takes everything whose centre projects into the box. An empty region is a valid answer. Raises CaptureError when the
-    box lies outside its camera's image.
+    Visible first: what is hidden behind other Gaussians contributes nothing and is not selected, unless `through`,
+    which takes everything whose centre projects into the box. An empty region is a valid answer. Raises CaptureError
+    when the box lies outside its camera's image.
     """
     settings = settings or SelectSettings()
     inside, total = box_contributions(scene, box, rasterizer, mode, settings)
-    if through:
-        selected = centres_in_box(scene, box)
-    else:
-        selected = (inside > settings.amount) & (inside > settings.share * total)
+    visible = (inside > settings.amount) & (inside > settings.share * total)
+    selected = centres_in_box(scene, box) if through else visible
     if capture is None or not bool(selected.any()):
         return Region(selected, inside)
     views, seen = rank_photos(scene, selected, inside, box, capture, rasterizer, mode, settings.amount)
