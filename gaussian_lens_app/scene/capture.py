@@ -100,8 +100,8 @@ class Capture:
 def _decoded(path: Path, modified: int) -> Tensor:
     """64 photos of 1600x1200 are 370 MB; `modified` makes a rewritten file a new entry."""
     try:
-        pixels = np.asarray(iio.imread(path))
-    except (OSError, ValueError) as error:
+        pixels = np.asarray(iio.imread(path, plugin="pillow"))
+    except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: what Pillow raises on some broken PNGs
         raise CaptureError(f"Photo {path} cannot be read ({error}): restore it or leave it out.") from error
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, -1)
