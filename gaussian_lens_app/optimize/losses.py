@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -34,6 +35,11 @@ def l1_dssim(
     if weight == 0:
         return l1(rendered, photo, mask)
     return (1 - weight) * l1(rendered, photo, mask) + weight * dssim(rendered, photo, mask)
+
+
+def psnr(mse: float) -> float:
+    """Peak signal-to-noise ratio in dB of a mean squared error on a 0..1 scale, at most 100."""
+    return -10 * math.log10(max(mse, 1e-10))
 
 
 class _Dssim(torch.autograd.Function):

@@ -7,8 +7,6 @@ says the same in six lines, serves CUDA, and is the judge of the kernel.
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 import torch
@@ -56,8 +54,9 @@ def ssim_map_torch(image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"])
     window = torch.outer(window, window).expand(3, 1, -1, -1)
     x, y = (picture.permute(2, 0, 1)[None] for picture in (image, other))
     mx, my, xx, yy, xy = (F.conv2d(p, window, padding=RADIUS, groups=3) for p in (x, y, x * x, y * y, x * y))
-    near, structure = 2 * mx * my + C1, 2 * (xy - mx * my) + C2
-    value = near * structure / ((mx * mx + my * my + C1) * (xx - mx * mx + yy - my * my + C2))
+    c1, c2 = float(C1), float(C2)
+    near, structure = 2 * mx * my + c1, 2 * (xy - mx * my) + c2
+    value = near * structure / ((mx * mx + my * my + c1) * (xx - mx * mx + yy - my * my + c2))
     return value[0].permute(1, 2, 0)
 
 
@@ -170,8 +169,3 @@ def _pulled_back(slopes, x, y):
         for j in range(n):
             out[j] = rows[0, j] + np.float32(2) * x[r, j] * rows[1, j] + y[r, j] * rows[2, j]
     return gradient
-
-
-def psnr_of(mse: float) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error on a 0..1 scale, at most 100."""
-    return -10 * math.log10(max(mse, 1e-10))

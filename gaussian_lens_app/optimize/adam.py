@@ -1,0 +1,93 @@
+"""Adam (Kingma & Ba 2015) over the fields of a scene; its state follows when Gaussians are cloned, split or pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gaussian_lens_app.scene import Gaussians
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Step sizes of 3DGS (Kerbl et al. 2023)."""
+
+    means: float = 1.6e-4
+    """Of the centres at the first step, times the scene's extent."""
+    means_final: float = 1.6e-6
+    """Of the centres at the last step, times the scene's extent; exponential in between."""
+    quats: float = 0.001
+    log_scales: float = 0.005
+    logit_opacities: float = 0.05
+    sh0: float = 0.0025
+    shN: float = 0.0025 / 20
+
+    def at(self, progress: float, extent: float) -> dict[str, float]:
+        """Field name -> rate when `progress` in 0..1 of the steps are done."""
+        means = self.means ** (1 - progress) * self.means_final**progress
+        return {
+            "means": means * extent,
+            "quats": self.quats,
+            "log_scales": self.log_scales,
+            "logit_opacities": self.logit_opacities,
+            "sh0": self.sh0,
+            "shN": self.shN,
+        }
+
+
+class Adam:
+    """Holds the scene being optimised: `scene` has leaf tensors; after `backward()` call `step(rates)`.
+
+    >>> adam = Adam(scene)
+    >>> loss(render(adam.scene)).backward()
+    >>> adam.step(LearningRates().at(progress=0.0, extent=1.0))
+    """
+
+    def __init__(self, scene: Gaussians, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-15):
+        self.betas, self.eps = betas, eps
+        self.steps = 0
+        self.scene = _leaves(scene)
+        self._first = scene.map(torch.zeros_like).detach()
+        self._second = scene.map(torch.zeros_like).detach()
+
+    @torch.no_grad()
+    def step(self, rates: Mapping[str, float]) -> None:
+        """Moves each field with a gradient by its rate (absent or 0: stays) and clears the gradients."""
+        self.steps += 1
+        beta1, beta2 = self.betas
+        correction1, correction2 = 1 - beta1**self.steps, 1 - beta2**self.steps
+        for name, value in self.scene.tensors():
+            gradient, rate = value.grad, rates.get(name, 0.0)
+            value.grad = None
+            if gradient is None or rate == 0 or value.numel() == 0:
+                continue
+            first, second = getattr(self._first, name), getattr(self._second, name)
+            first.lerp_(gradient, 1 - beta1)
+            second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            value.addcdiv_(first, (second / correction2).sqrt_().add_(self.eps), value=-rate / correction1)
+
+    def replace(self, scene: Gaussians, sources: Int[Tensor, "M"]) -> None:
+        """Goes on with another scene; row i inherits the state of old row sources[i], or starts fresh at -1."""
+        fresh = sources < 0
+        rows = sources.clamp_min(0)
+
+        def inherited(old: Tensor) -> Tensor:
+            new = old[rows]
+            new[fresh] = 0
+            return new
+
+        self._first, self._second = self._first.map(inherited), self._second.map(inherited)
+        self.scene = _leaves(scene)
+
+    def forget(self, field: str) -> None:
+        """Clears the state of one field, after its values were set by hand."""
+        getattr(self._first, field).zero_()
+        getattr(self._second, field).zero_()
+
+
+def _leaves(scene: Gaussians) -> Gaussians:
+    return scene.map(lambda tensor: tensor.detach().clone().requires_grad_())
