@@ -4,7 +4,7 @@ import torch
 from gaussian_lens_app.scene import Camera
 
 
-@pytest.fixture()
+@pytest.fixture
 def camera() -> Camera:
     viewmat = torch.eye(4)
     angle = torch.tensor(0.3)
