@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Protocol
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.scene import Camera, Gaussians, Rect
@@ -73,12 +73,14 @@ class Rasterizer(Protocol):
         features: Float[Tensor, "N F"] | None = None,
         probe: Float[Tensor, "N 4"] | None = None,
         sh_degree: int | None = None,
+        trainable: Bool[Tensor, "N"] | None = None,
     ) -> Render:
         """The image of `scene`.
 
         Gradients flow to every tensor of the scene and to `features`. `probe`, zeros with requires_grad, receives in
         its gradient the derivative to the 2D means in pixels: signed in columns 0:2, summed absolutes over pixels
         (AbsGS) in columns 2:4. Colour is max(0, SH(direction) + 0.5); `sh_degree` caps the bands used.
+        `trainable` says which Gaussians get gradients, the others' are zero: cheaper when most are frozen.
         Background defaults to black. Raises DeviceError when memory runs out.
         """
         ...
