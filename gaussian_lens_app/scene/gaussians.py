@@ -92,3 +92,14 @@ class Gaussians:
         bands = (sh_degree + 1) ** 2 - 1
         shapes = [(0, 3), (0, 4), (0, 3), (0,), (0, 1, 3), (0, bands, 3)]
         return Gaussians(*(torch.zeros(shape, device=device) for shape in shapes))
+
+
+def rotations(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
+    """Rotation matrices of quaternions (wxyz, any length but zero); their columns are the principal axes."""
+    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
+    rows = [
+        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], -1),
+        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], -1),
+        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1),
+    ]
+    return torch.stack(rows, -2)

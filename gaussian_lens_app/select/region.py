@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Rect, Region
+from gaussian_lens_app.scene.gaussians import rotations
 from gaussian_lens_app.select.photos import rank_photos
 
 
@@ -26,6 +28,9 @@ class SelectSettings:
     share: float = 0.5
     """Least part of a Gaussian's contribution to the view that falls inside the box. Amount alone picks up the large
     background Gaussians that the box only touches."""
+    visibility: float = 0.05
+    """Least part of what a Gaussian would contribute with nothing in front of it: what only shines through the seams of
+    a surface belongs to what is behind it."""
     photos: int = 2
     """With a capture, a Gaussian must reach `amount` in so many photos (the paper's rule; all if fewer)."""
     largest_render: int = 1600
@@ -51,6 +56,7 @@ def select_region(
     settings = settings or SelectSettings()
     inside, total = box_contributions(scene, box, rasterizer, mode, settings)
     visible = (inside > settings.amount) & (inside > settings.share * total)
+    visible &= total > settings.visibility * unhidden_contributions(scene, box, settings)
     selected = centres_in_box(scene, box) if through else visible
     if capture is None or not bool(selected.any()):
         return Region(selected, inside)
@@ -74,6 +80,21 @@ def box_contributions(
     pixel_area = (settings.resolution / (max(rect[2] - rect[0], rect[3] - rect[1]) * factor)) ** 2
     sums = sums * pixel_area
     return sums[:, 0], sums[:, 1]
+
+
+def unhidden_contributions(scene: Gaussians, box: Box, settings: SelectSettings) -> Float[Tensor, "N"]:
+    """What each Gaussian would contribute alone, opacity * 2 pi sqrt(det cov2d), in pixels of the stated resolution."""
+    camera = box.camera.to(scene.device)
+    local = camera.to_camera(scene.means)
+    z = local[:, 2].clamp_min(1e-6)
+    J = scene.means.new_zeros(len(scene), 2, 3)
+    J[:, 0, 0], J[:, 1, 1] = camera.K[0, 0] / z, camera.K[1, 1] / z
+    J[:, :, 2] = -local[:, :2] / z[:, None] * torch.stack([J[:, 0, 0], J[:, 1, 1]], -1)
+    axes = rotations(scene.quats) * scene.scales[:, None]
+    half = J @ camera.viewmat[:3, :3] @ axes
+    area = 2 * math.pi * torch.linalg.det(half @ half.mT).clamp_min(0).sqrt()
+    x0, y0, x1, y1 = box.rect
+    return scene.opacities * area * (settings.resolution / max(x1 - x0, y1 - y0)) ** 2
 
 
 def centres_in_box(scene: Gaussians, box: Box) -> Bool[Tensor, "N"]:
