@@ -1,1 +1,7 @@
+"""Files to scenes and captures, and back."""
 
+from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.table import FORMATS, load, save
+from gaussian_lens_app.formats.values import Finding, Layout, SceneFile
+
+__all__ = ["FORMATS", "Finding", "Layout", "SceneFile", "load", "save", "write_atomically"]
