@@ -17,7 +17,7 @@ LAYERS = (
     {"networks", "raster", "formats", "jobs"},
     {"methods", "select", "optimize", "evaluation", "priors", "training"},
     {"upgrade"},
-    {"session"},
+    {"session", "benchmark"},
     {"viewer"},
     {"commands"},
     {"cli", "__init__"},

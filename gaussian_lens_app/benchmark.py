@@ -1,0 +1,198 @@
+"""`gsr evaluate`: the region benchmark of the product's own methods, from files to figures.
+
+>>> evaluation = evaluate(EvaluateSettings(capture=Path("photos"), scene=Path("low.ply"), boxes=1))
+>>> print(evaluation.table())
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gaussian_lens_app.errors import CaptureError
+from gaussian_lens_app.evaluation.ceiling import FullSettings, full_scene
+from gaussian_lens_app.evaluation.modes import best_mode
+from gaussian_lens_app.evaluation.protocol import FULL, INPUT, Benchmark, Outcome, Trial, row_key, run
+from gaussian_lens_app.evaluation.report import Evaluation, versions
+from gaussian_lens_app.evaluation.rows import Row
+from gaussian_lens_app.formats import load, load_capture, save
+from gaussian_lens_app.jobs.report import Report, silent, within
+from gaussian_lens_app.methods import Budget, find_method
+from gaussian_lens_app.optimize.reconstruct import device_of
+from gaussian_lens_app.raster import Rasterizer, for_device
+from gaussian_lens_app.scene import Capture, Gaussians
+from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
+
+MAX_LONG_SIDE = 1600
+"""High resolution is the photo as delivered, at most this."""
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What is measured, on what."""
+
+    capture: Path
+    """Folder with photos and cameras."""
+    scene: Path
+    """The input scene, made from the context photos alone at low resolution."""
+    methods: tuple[str, ...] = (INPUT, "pixels", "fit-only", "refine")
+    """`input` (unchanged), `full` (the whole scene optimised, the ceiling), and any upgrade methods."""
+    holdout: tuple[int, int] = (8, 4)
+    """Photos with index % first == second are test photos."""
+    boxes: int = 3
+    """Boxes a test photo: the centre, then where the low-resolution photo lacks most."""
+    whole: bool = False
+    """Measure whole test photos instead of boxes."""
+    budget_seconds: float = Budget.seconds
+    """Seconds a method may take, the same for every method."""
+    budget_gaussians: int = Budget.gaussians
+    """Gaussians a method may add."""
+    photo_long_side: int | None = None
+    """Context photos the methods see have at most so many pixels on the longer side."""
+    test_long_side: int | None = None
+    """Test photos have at most so many pixels on the longer side."""
+    low_long_side: int = 400
+    """Size of the photos that the input scene was made from."""
+    full_steps: int = FullSettings.steps
+    """Optimisation steps of `full`."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    seed: int = 0
+    save: Path | None = None
+    """Folder that keeps each candidate as PLY."""
+    rows: Path | None = None
+    """File that takes every row as it finishes (JSON lines); a run that was stopped goes on from it."""
+
+
+def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Rasterizer | None = None) -> Evaluation:
+    """The rows and means of one scene. Raises GsrError with a sentence."""
+    for method in settings.methods:
+        if method not in (INPUT, FULL):
+            find_method(method)
+    rasterizer = rasterizer or for_device(settings.device)
+    report("Loading", 0.0)
+    scene = load(settings.scene).gaussians.to(device_of(rasterizer))
+    context, test = _split(load_capture(settings.capture), settings)
+    name, mode, mode_figures = best_mode(scene, context, rasterizer, settings.low_long_side)
+    ready = 0.3 if FULL in settings.methods else 0.02
+    full = None
+    if FULL in settings.methods:
+        full_settings = FullSettings(steps=settings.full_steps, seed=settings.seed)
+        full = full_scene(scene, context, mode, rasterizer, full_settings, within(report, 0.01, ready))
+        full = full.to(device_of(rasterizer))
+    benchmark = Benchmark(
+        scene=scene,
+        context=context,
+        test=test,
+        rasterizer=rasterizer,
+        render_mode=name,
+        mode=mode,
+        upgrade=_upgraded,
+        budget=Budget(settings.budget_seconds, settings.budget_gaussians),
+        boxes=settings.boxes,
+        whole=settings.whole,
+        low_long_side=settings.low_long_side,
+        seed=settings.seed,
+        full=full,
+        keep=_keeper(settings.save),
+    )
+    facts = _facts(settings, rasterizer, context, test)
+    facts["render_modes"] = {"chosen": name, "eps2d": mode.eps2d, "context_psnr": mode_figures}
+    return Evaluation(facts, _all_rows(benchmark, settings, facts, within(report, ready, 1.0)))
+
+
+def _upgraded(trial: Trial, report: Report) -> Outcome:
+    """The product's own upgrade, asked as the viewer asks."""
+    request = UpgradeRequest(
+        scene=trial.scene,
+        box=trial.box,
+        capture=trial.context,
+        method=trial.method,
+        rasterizer=trial.rasterizer,
+        budget=trial.budget,
+        mode=trial.mode,
+        seed=trial.seed,
+    )
+    return upgrade(request, report)
+
+
+def _split(capture: Capture, settings: EvaluateSettings) -> tuple[Capture, Capture]:
+    """(context, test) at the sizes asked for."""
+    context, test = capture.split(settings.holdout)
+    if len(test) == 0 or len(context) == 0:
+        every, offset = settings.holdout
+        raise CaptureError(
+            f"With --holdout {every}:{offset} the {len(capture)} photos leave {len(context)} context and {len(test)} "
+            "test photos: choose another holdout."
+        )
+    return (
+        context.with_long_side(min(MAX_LONG_SIDE, settings.photo_long_side or MAX_LONG_SIDE)),
+        test.with_long_side(min(MAX_LONG_SIDE, settings.test_long_side or MAX_LONG_SIDE)),
+    )
+
+
+def _all_rows(
+    benchmark: Benchmark, settings: EvaluateSettings, facts: dict[str, Any], report: Report
+) -> tuple[Row, ...]:
+    """The rows of this run, those of an interrupted one included."""
+    if settings.rows is None:
+        return tuple(run(benchmark, settings.methods, report))
+    stamp = json.dumps(facts, sort_keys=True)
+    rows = _finished(settings.rows, stamp)
+    if not rows:
+        settings.rows.parent.mkdir(parents=True, exist_ok=True)
+        settings.rows.write_text(stamp + "\n")
+    for row in run(benchmark, settings.methods, report, frozenset(map(row_key, rows))):
+        with settings.rows.open("a") as file:
+            file.write(json.dumps(row.to_json()) + "\n")
+        rows.append(row)
+    return tuple(rows)
+
+
+def _finished(path: Path, stamp: str) -> list[Row]:
+    """Rows of an earlier run of exactly this benchmark; none where anything differs."""
+    if not path.exists():
+        return []
+    first, *lines = path.read_text().splitlines() or [""]
+    return [Row.from_json(json.loads(line)) for line in lines if line.endswith("}")] if first == stamp else []
+
+
+def _keeper(folder: Path | None) -> Callable[[Gaussians, Row], None] | None:
+    if folder is None:
+        return None
+
+    def keep(candidate: Gaussians, row: Row) -> None:
+        place = "whole" if row.box is None else "_".join(map(str, row.box))
+        folder.mkdir(parents=True, exist_ok=True)
+        save(folder / f"{Path(row.photo).stem}_{place}_{row.method}.ply", candidate.to("cpu"))
+
+    return keep
+
+
+def _facts(settings: EvaluateSettings, rasterizer: Rasterizer, context: Capture, test: Capture) -> dict[str, Any]:
+    chosen = {
+        key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(settings).items()
+    }
+    for local in ("rows", "save"):
+        del chosen[local]
+    return {
+        "capture": str(settings.capture),
+        "scene": str(settings.scene),
+        "scene_name": settings.scene.stem,
+        "scene_sha256": hashlib.sha256(settings.scene.read_bytes()).hexdigest(),
+        "holdout": list(settings.holdout),
+        "context_photos": [photo.name for photo in context.photos],
+        "test_photos": [photo.name for photo in test.photos],
+        "device": torch.cuda.get_device_name() if rasterizer.name == "cuda" else "cpu",
+        "rasterizer": rasterizer.name,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "settings": chosen,
+    }

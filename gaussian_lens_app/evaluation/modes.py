@@ -1,0 +1,41 @@
+"""The render mode in which an input scene looks best at full size; every method is then compared in it."""
+
+from __future__ import annotations
+
+import torch
+
+from gaussian_lens_app.optimize.losses import psnr
+from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
+from gaussian_lens_app.scene import Capture, Gaussians
+
+PHOTOS = 6
+"""So many context photos, spread over the path, decide."""
+
+
+def render_modes(factor: float) -> dict[str, RenderMode]:
+    """Name -> mode; `factor` is the photos' size over the size the scene was optimised at."""
+    scaled = ANTIALIASED.scaled(max(1.0, factor))
+    return {"classic": CLASSIC, "antialiased": ANTIALIASED, "antialiased-scaled": scaled}
+
+
+def best_mode(
+    scene: Gaussians, context: Capture, rasterizer: Rasterizer, low_long_side: int
+) -> tuple[str, RenderMode, dict[str, float]]:
+    """(name, mode, PSNR of each mode): chosen on context photos, so that test photos decide nothing."""
+    largest = max(max(photo.camera.width, photo.camera.height) for photo in context.photos)
+    modes = render_modes(largest / low_long_side)
+    chosen = sorted({round(i * (len(context) - 1) / max(1, PHOTOS - 1)) for i in range(PHOTOS)})
+    few = context.only([i for i in chosen if i < len(context)])
+    figures = {name: mean_psnr(scene, few, rasterizer, mode) for name, mode in modes.items()}
+    name = max(figures, key=lambda name: figures[name])
+    return name, modes[name], figures
+
+
+def mean_psnr(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> float:
+    """Mean over photos of the PSNR of the whole image."""
+    values = []
+    for photo in capture.photos:
+        with torch.no_grad():
+            rgb = rasterizer.render(scene, photo.camera.to(scene.device), mode=mode).rgb.clamp(0, 1).cpu()
+        values.append(psnr((rgb - photo.load().float() / 255).square().mean().item()))
+    return sum(values) / len(values)

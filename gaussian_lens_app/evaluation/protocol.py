@@ -1,0 +1,214 @@
+"""The region benchmark: every method on the same boxes of photos that nobody used, before and after.
+
+The methods come in through one seam (`Upgrader`), because they stand above this folder; `benchmark.py` puts the
+product's own there, tests put a fake.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.evaluation.boxes import choose_boxes
+from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.evaluation.memory import forget_peak, peak_mb
+from gaussian_lens_app.evaluation.metrics import Comparison, gradient_energy
+from gaussian_lens_app.evaluation.rows import Row, measured
+from gaussian_lens_app.jobs.report import Report, within
+from gaussian_lens_app.methods.base import Budget
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Patch, Photo, Rect
+
+INPUT, FULL = "input", "full"
+"""Methods that are no upgrade: the scene as it is, and the whole scene optimised."""
+
+
+class Outcome(Protocol):
+    """What an upgrade gives back."""
+
+    @property
+    def patch(self) -> Patch: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def seconds(self) -> dict[str, float]: ...
+
+
+Upgrader = Callable[["Trial", Report], Outcome]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a method may see: no test photo is among it, only the camera the user stands at."""
+
+    scene: Gaussians
+    box: Box
+    context: Capture
+    method: str
+    budget: Budget
+    mode: RenderMode
+    rasterizer: Rasterizer
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Everything that is fixed during a run."""
+
+    scene: Gaussians
+    context: Capture
+    test: Capture
+    rasterizer: Rasterizer
+    render_mode: str
+    mode: RenderMode
+    upgrade: Upgrader
+    budget: Budget
+    boxes: int = 3
+    whole: bool = False
+    low_long_side: int = 400
+    seed: int = 0
+    full: Gaussians | None = None
+    """The ceiling, where it is asked for."""
+    keep: Callable[[Gaussians, Row], None] | None = None
+    """Called with every candidate scene."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """One box of one test photo, and how the input looks there."""
+
+    photo: Photo
+    pixels: Float[Tensor, "H W 3"]
+    box: Rect | None
+    before: Comparison
+
+
+def run(
+    benchmark: Benchmark, methods: Sequence[str], report: Report, done: frozenset[tuple] = frozenset()
+) -> Iterator[Row]:
+    """The rows as they finish, but those whose `row_key` is in `done`."""
+    per_photo = 1 if benchmark.whole else benchmark.boxes
+    total, count = max(1, len(benchmark.test) * per_photo * len(methods)), 0
+    for spot in spots(benchmark):
+        for method in methods:
+            step = within(report, min(1.0, count / total), min(1.0, (count + 1) / total))
+            count += 1
+            if (spot.photo.name, spot.box, method) not in done:
+                name = f"{spot.photo.name}, box {(count - 1) // len(methods) % per_photo + 1}, {method}"
+                yield measure(benchmark, spot, method, _named(name, step))
+
+
+def _named(name: str, report: Report) -> Report:
+    """A Report that says first what is being measured."""
+    return lambda stage, fraction: report(f"{name}: {stage}", fraction)
+
+
+def row_key(row: Row) -> tuple:
+    """What makes a row the same one in a later run."""
+    return (row.photo, row.box, row.method)
+
+
+def spots(benchmark: Benchmark) -> Iterator[Spot]:
+    """Every place that is measured."""
+    for photo in benchmark.test.photos:
+        pixels = photo.load().float() / 255
+        before = Comparison.of(render(benchmark, benchmark.scene, photo.camera), pixels)
+        boxes = [None] if benchmark.whole else choose_boxes(pixels, benchmark.boxes, benchmark.low_long_side)
+        for box in boxes:
+            yield Spot(photo, pixels, box, before)
+
+
+def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Row:
+    """The row of one method at one place."""
+    if method == INPUT:
+        return _row(benchmark, spot, method, benchmark.scene, None, {}, 0.0)
+    if method == FULL:
+        assert benchmark.full is not None
+        return _row(benchmark, spot, method, benchmark.full, None, {}, 0.0)
+    trial = _trial(benchmark, spot, method)
+    forget_peak(benchmark.rasterizer.name)
+    started = time.monotonic()
+    try:
+        outcome = benchmark.upgrade(trial, report)
+    except MethodError as error:
+        return _row(benchmark, spot, method, benchmark.scene, None, {}, time.monotonic() - started, str(error))
+    seconds = time.monotonic() - started
+    candidate = outcome.patch.apply(benchmark.scene)
+    return _row(benchmark, spot, method, candidate, outcome, outcome.seconds, seconds)
+
+
+def _trial(benchmark: Benchmark, spot: Spot, method: str) -> Trial:
+    camera = spot.photo.camera
+    return Trial(
+        scene=benchmark.scene,
+        box=Box(camera, spot.box or camera.rect),
+        context=benchmark.context,
+        method=method,
+        budget=benchmark.budget,
+        mode=benchmark.mode,
+        rasterizer=benchmark.rasterizer,
+        seed=benchmark.seed,
+    )
+
+
+def _row(
+    benchmark: Benchmark,
+    spot: Spot,
+    method: str,
+    candidate: Gaussians,
+    outcome: Outcome | None,
+    stages: dict[str, float],
+    seconds: float,
+    note: str | None = None,
+) -> Row:
+    peak = peak_mb(benchmark.rasterizer.name) if outcome else None
+    unchanged = candidate is benchmark.scene
+    after = spot.before
+    if not unchanged:
+        after = Comparison.of(render(benchmark, candidate, spot.photo.camera), spot.pixels)
+    verdict = outcome.verdict if outcome else None
+    applied = verdict.accepted if verdict else not unchanged
+    row = Row(
+        photo=spot.photo.name,
+        box=spot.box,
+        method=method,
+        mode="box" if spot.box else "whole",
+        render_mode=benchmark.render_mode,
+        gradient_energy_photo=gradient_energy(_window(spot.pixels, spot.box)),
+        judge_gain_db=verdict.gain_db if verdict else None,
+        judge_noise_db=verdict.noise_db if verdict else None,
+        judge_photo=verdict.photo if verdict else None,
+        seconds=seconds,
+        judge_seconds=stages.get("judge", 0.0),
+        stage_seconds=dict(stages),
+        budget_seconds=benchmark.budget.seconds,
+        gaussians_before=len(benchmark.scene),
+        gaussians_removed=len(outcome.patch.removed) if outcome else 0,
+        gaussians_added=len(outcome.patch.added) if outcome else len(candidate) - len(benchmark.scene),
+        peak_memory_mb=peak,
+        note=note or (verdict.sentence if verdict else None),
+        **measured(spot.before.figures(spot.box), after.figures(spot.box), applied),
+    )
+    if benchmark.keep is not None and not unchanged:
+        benchmark.keep(candidate, row)
+    return row
+
+
+def render(benchmark: Benchmark, scene: Gaussians, camera: Camera) -> Float[Tensor, "H W 3"]:
+    """The whole picture in the run's render mode."""
+    with torch.no_grad():
+        return benchmark.rasterizer.render(scene, camera.to(scene.device), mode=benchmark.mode).rgb
+
+
+def _window(pixels: Float[Tensor, "H W 3"], box: Rect | None) -> Float[Tensor, "h w 3"]:
+    if box is None:
+        return pixels
+    x0, y0, x1, y1 = box
+    return pixels[y0:y1, x0:x1]
