@@ -45,7 +45,7 @@ class JobStatus:
 
 
 class Job(Generic[T]):
-    """Work handed to a `Worker`. An exception it raises stays here and is raised again at whoever asks for the result."""
+    """Work handed to a `Worker`; an exception it raises stays here, to be raised again at who asks for the result."""
 
     def __init__(self, name: str, work: Callable[[Report], T], changed: Callable[[Job[T]], None]):
         self.status = JobStatus(name)

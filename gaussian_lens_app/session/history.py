@@ -61,7 +61,7 @@ def make_edit(name: str, patch: Patch, verdict: Verdict, edited: Edited, first_i
     """The edit that applies `patch` to `edited`; added rows are named from `first_id` on."""
     ids = torch.arange(first_id, first_id + len(patch.added))
     parents = patch.parents.cpu()
-    sources = torch.where(parents >= 0, edited.sources[parents.clamp(min=0)], -1)
+    sources = _looked_up(edited.sources, parents)
     before = (edited.ids[patch.removed], edited.sources[patch.removed])
     inverse = patch.inverse(edited.scene)
     return Edit(name, patch, inverse, verdict, before, (ids, sources), edited.scene.sh_degree)
@@ -79,20 +79,26 @@ def rebased(patch: Patch, base_ids: Int[Tensor, "N"], needed: Bool[Tensor, "N"],
     if bool((here[touched] < 0).any()):
         return None
     parents = patch.parents.cpu()
-    parents = torch.where(parents >= 0, here[parents.clamp(min=0)], -1)
+    parents = _looked_up(here, parents)
     return dataclasses.replace(patch, removed=here[patch.removed].sort().values, parents=parents, positions=None)
 
 
 def _edited(edited: Edited, patch: Patch, ids: Tensor, sources: Tensor) -> Edited:
     rows = patch.sources(len(edited.scene))
-    added = rows < 0
 
     def carried(column: Tensor, new: Tensor) -> Tensor:
-        out = column[rows.clamp(min=0)]
-        out[added] = new
+        out = _looked_up(column, rows)
+        out[rows < 0] = new
         return out
 
     return Edited(patch.apply(edited.scene), carried(edited.ids, ids), carried(edited.sources, sources))
+
+
+def _looked_up(column: Tensor, rows: Tensor) -> Tensor:
+    """`column` at `rows`; -1 where the row is -1."""
+    out = torch.full_like(rows, -1)
+    out[rows >= 0] = column[rows[rows >= 0]]
+    return out
 
 
 def _rows_of(wanted: Tensor, ids: Tensor) -> Tensor:

@@ -253,7 +253,7 @@ class Session:
     # ---- inside
 
     def _swap(self, edited: Edited, reason: str, edit: Edit) -> None:
-        self._edited = edited
+        self._edited, self._found = edited, None
         self._tell(SceneChanged(edited.scene, reason, edit))
         if self.selection is not None:
             self._set_selection(Selection(self.selection.box))

@@ -1,0 +1,34 @@
+"""Which upgrade methods can run here, and why the others cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gaussian_lens_app.methods import METHODS, Needs, Scope
+from gaussian_lens_app.scene import Capture
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One entry of the method menu."""
+
+    name: str
+    label: str
+    summary: str
+    missing: str | None
+    """What it needs that is not here; None: it can run."""
+
+
+def choices(capture: Capture | None, scope: Scope = Scope.REGION) -> tuple[Choice, ...]:
+    """The methods of that scope in the table's order."""
+    return tuple(
+        Choice(method.name, method.label, method.summary, _missing(method.needs, capture))
+        for method in METHODS.values()
+        if scope in method.scopes
+    )
+
+
+def _missing(needs: Needs, capture: Capture | None) -> str | None:
+    if needs is Needs.NOTHING or (capture is not None and len(capture) > 0):
+        return None
+    return f"needs {needs.value}: open the scene with --capture"

@@ -1,0 +1,29 @@
+"""Fixtures for all tests; this file also lets them import `scenes`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scenes import Board, board
+
+from gaussian_lens_app.raster import Rasterizer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    """Oversubscribed cores make small kernels many times slower."""
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def fast_rasterizer() -> Rasterizer:
+    """The rasterizer the product uses on this machine's CPU."""
+    from gaussian_lens_app.raster import for_device
+
+    return for_device("cpu")
+
+
+@pytest.fixture(scope="session")
+def textured_board(fast_rasterizer: Rasterizer) -> Board:
+    """A blurred scene, its sharp truth and six photos of the latter."""
+    return board(fast_rasterizer)
