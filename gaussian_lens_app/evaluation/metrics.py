@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from gaussian_lens_app.optimize.losses import psnr
+from gaussian_lens_app.optimize.losses import psnr_of_mse
 from gaussian_lens_app.optimize.ssim import RADIUS, ssim_map
 from gaussian_lens_app.scene import Rect
 
-MS_SSIM_SHORT_SIDE = 160
+MS_SSIM_SHORT_SIDE = 176
 """MS-SSIM halves the image four times and then looks through an 11 px window: smaller boxes have none."""
 
 Image = Float[Tensor, "H W 3"]
@@ -30,7 +30,7 @@ class BoxFigures:
     psnr: float
     ssim: float
     ms_ssim: float | None
-    """None where the box's short side is at most 160 px."""
+    """None where the box's short side is under 176 px."""
     outside_psnr: float | None
     """Of everything but the box; None when the box is the whole image."""
     gradient_energy: float
@@ -62,7 +62,7 @@ class Comparison:
         rendered, photo = self.rendered[rows, columns], self.photo[rows, columns]
         inside = self.squared_error[rows, columns].double()
         return BoxFigures(
-            psnr=psnr(inside.mean().item()),
+            psnr=psnr_of_mse(inside.mean().item()),
             ssim=self.ssim[rows, columns].double().mean().item(),
             ms_ssim=ms_ssim(rendered, photo),
             outside_psnr=self._outside(inside),
@@ -73,7 +73,12 @@ class Comparison:
         pixels = self.squared_error.numel() - inside.numel()
         if pixels == 0:
             return None
-        return psnr(((self.squared_error.double().sum() - inside.sum()) / pixels).item())
+        return psnr_of_mse(((self.squared_error.double().sum() - inside.sum()) / pixels).item())
+
+
+def psnr(rendered: Image, photo: Image) -> float:
+    """Of the whole image, dB."""
+    return psnr_of_mse((rendered.detach().clamp(0, 1) - photo).double().square().mean().item())
 
 
 def full_ssim_map(rendered: Image, photo: Image) -> Image:
@@ -87,7 +92,7 @@ def full_ssim_map(rendered: Image, photo: Image) -> Image:
 
 def ms_ssim(rendered: Image, photo: Image) -> float | None:
     """Multi-scale SSIM (Wang et al. 2003), None for images too small for it."""
-    if min(rendered.shape[:2]) <= MS_SSIM_SHORT_SIDE:
+    if min(rendered.shape[:2]) < MS_SSIM_SHORT_SIDE:
         return None
     planes = [image.permute(2, 0, 1)[None].contiguous() for image in (rendered, photo)]
     with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gaussian_lens_app.optimize.losses import psnr
+from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Capture, Gaussians
 
@@ -36,6 +36,6 @@ def mean_psnr(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: 
     values = []
     for photo in capture.photos:
         with torch.no_grad():
-            rgb = rasterizer.render(scene, photo.camera.to(scene.device), mode=mode).rgb.clamp(0, 1).cpu()
-        values.append(psnr((rgb - photo.load().float() / 255).square().mean().item()))
+            rgb = rasterizer.render(scene, photo.camera.to(scene.device), mode=mode).rgb
+        values.append(psnr(rgb.cpu(), photo.load().float() / 255))
     return sum(values) / len(values)

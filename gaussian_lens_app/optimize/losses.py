@@ -37,7 +37,7 @@ def l1_dssim(
     return (1 - weight) * l1(rendered, photo, mask) + weight * dssim(rendered, photo, mask)
 
 
-def psnr(mse: float) -> float:
+def psnr_of_mse(mse: float) -> float:
     """Peak signal-to-noise ratio in dB of a mean squared error on a 0..1 scale, at most 100."""
     return -10 * math.log10(max(mse, 1e-10))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.optimize.adam import Adam, LearningRates
 from gaussian_lens_app.optimize.density import Strategy
-from gaussian_lens_app.optimize.losses import l1_dssim, psnr
+from gaussian_lens_app.optimize.losses import l1_dssim, psnr_of_mse
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Capture, Gaussians
 
@@ -95,7 +95,7 @@ class Progress:
         self._mean = latest if self._mean is None else self._mean.lerp(latest, 0.02)
         if step % 10 == 0 or step == 1:
             smooth_loss, smooth_mse = self._mean.tolist()
-            self._stage = f"Optimising: loss {smooth_loss:.4f}, PSNR {psnr(smooth_mse):.1f} dB, {count} Gaussians"
+            self._stage = f"Optimising: loss {smooth_loss:.4f}, PSNR {psnr_of_mse(smooth_mse):.1f} dB, {count} Gaussians"
         self.report(self._stage, step / self.steps)
 
 
