@@ -95,7 +95,8 @@ class Progress:
         self._mean = latest if self._mean is None else self._mean.lerp(latest, 0.02)
         if step % 10 == 0 or step == 1:
             smooth_loss, smooth_mse = self._mean.tolist()
-            self._stage = f"Optimising: loss {smooth_loss:.4f}, PSNR {psnr_of_mse(smooth_mse):.1f} dB, {count} Gaussians"
+            quality = f"loss {smooth_loss:.4f}, PSNR {psnr_of_mse(smooth_mse):.1f} dB"
+            self._stage = f"Optimising: {quality}, {count} Gaussians"
         self.report(self._stage, step / self.steps)
 
 
