@@ -58,10 +58,11 @@ class View:
         self._set_scene_up()
         self.display = Display(session)
         self.host = Host(self.server, self.display, Pace(), lambda: session.busy)
+        self.display.changed = self.host.rerender
         self._set_theme()
         self.flights = Flights()
         self.box_tool = BoxTool(self.server, session, self.host, lambda: self.panel.refresh())
-        self.panel = Panel(self.server, session, self.box_tool, self.flights)
+        self.panel = Panel(self.server, session, self.display, self.box_tool, self.flights)
         self.server.on_client_disconnect(self.flights.forget)
         self._unsubscribe = session.subscribe(self._on_event)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ class Display:
 
     def __init__(self, session: Session):
         self.session = session
+        self.changed: Callable[[], None] = lambda: None
+        """Called when the same scene is to be shown differently."""
         self.tint_selection = True
         self._drawn: tuple[object, object, Gaussians] | None = None
 
@@ -34,6 +37,14 @@ class Display:
         with torch.inference_mode():
             rgb = self.session.rasterizer.render(scene, camera, mode=self.session.mode).rgb
             return (rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+
+    def set_tint(self, on: bool) -> None:
+        self.tint_selection = on
+        self.changed()
+
+    def set_antialiased(self, on: bool) -> None:
+        self.session.mode = dataclasses.replace(self.session.mode, antialiased=on)
+        self.changed()
 
     def scene_shown(self) -> Gaussians:
         """The scene, tinted where it is selected; kept until either changes."""

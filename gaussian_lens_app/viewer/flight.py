@@ -50,6 +50,11 @@ class Flights:
         self._home: dict[int, Pose] = {}
         self._newest: dict[int, object] = {}
 
+    @property
+    def away(self) -> bool:
+        """Whether a browser is at a box and can be flown back."""
+        return bool(self._home)
+
     def to_box(self, client: viser.ClientHandle, target: Target) -> None:
         """Fly to the box; `back` returns to where the camera was."""
         self._home.setdefault(client.client_id, Pose.of(client.camera))

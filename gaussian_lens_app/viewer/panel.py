@@ -16,6 +16,7 @@ from gaussian_lens_app.session.choices import choices
 from gaussian_lens_app.session.events import Event
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.box_tool import BoxTool
+from gaussian_lens_app.viewer.display import Display
 from gaussian_lens_app.viewer.downloads import as_bytes, download_name
 from gaussian_lens_app.viewer.flight import Flights
 
@@ -23,8 +24,11 @@ from gaussian_lens_app.viewer.flight import Flights
 class Panel:
     """Controls that ask the session, and lines that say what it answered."""
 
-    def __init__(self, server: viser.ViserServer, session: Session, box_tool: BoxTool, flights: Flights):
-        self.server, self.session, self.box_tool, self.flights = server, session, box_tool, flights
+    def __init__(
+        self, server: viser.ViserServer, session: Session, display: Display, box_tool: BoxTool, flights: Flights
+    ):
+        self.server, self.session, self.display = server, session, display
+        self.box_tool, self.flights = box_tool, flights
         self._job: Job | None = None
         self._lock = threading.Lock()
         self._facts = server.gui.add_markdown("")
@@ -36,6 +40,8 @@ class Panel:
             self._add_result()
         with server.gui.add_folder("4 · Export"):
             self._add_export()
+        with server.gui.add_folder("View", expand_by_default=False):
+            self._add_options()
         self._add_hotkeys()
         self.refresh()
 
@@ -48,7 +54,9 @@ class Panel:
         )
         self._select.on_click(lambda _: self.box_tool.toggle())
         self._selection = gui.add_markdown("")
-        self._clear = gui.add_button("Clear box", color="gray", visible=False)
+        self._zoom = gui.add_button("Zoom to box", icon=viser.Icon.ZOOM_IN, color="gray", visible=False)
+        self._zoom.on_click(lambda event: self._fly(event.client))
+        self._clear = gui.add_button("Clear box", icon=viser.Icon.X, color="gray", visible=False)
         self._clear.on_click(lambda _: self.box_tool.clear())
 
     def _add_upgrade(self) -> None:
@@ -79,23 +87,32 @@ class Panel:
             "Apply anyway", color="orange", visible=False, hint="Swap in what the judge refused; you can undo it."
         )
         self._force.on_click(lambda _: self._attempt(self.session.force))
-        self._undo = gui.add_button("Undo", icon=viser.Icon.ARROW_BACK_UP, disabled=True, hint="Key: Ctrl+Z")
+        self._undo = gui.add_button("Undo", icon=viser.Icon.ARROW_BACK_UP, color="gray", disabled=True)
         self._undo.on_click(lambda _: self._attempt(self.session.undo))
-        self._redo = gui.add_button("Redo", icon=viser.Icon.ARROW_FORWARD_UP, disabled=True, hint="Key: Ctrl+Shift+Z")
+        self._redo = gui.add_button("Redo", icon=viser.Icon.ARROW_FORWARD_UP, color="gray", disabled=True)
         self._redo.on_click(lambda _: self._attempt(self.session.redo))
-        self._zoom = gui.add_button("Zoom to box", icon=viser.Icon.ZOOM_IN, disabled=True)
-        self._zoom.on_click(lambda event: self._zoom_to(event.client))
-        self._back = gui.add_button("Back", icon=viser.Icon.ZOOM_OUT, disabled=True)
-        self._back.on_click(lambda event: self._fly_back(event.client))
-        self._fly = gui.add_checkbox("Fly there", False, hint="Fly to the box when its upgrade is swapped in.")
 
     def _add_export(self) -> None:
         gui = self.server.gui
         self._path = gui.add_text("File", str(Path.cwd() / download_name(self.session.name)))
-        self._export = gui.add_button("Export", icon=viser.Icon.DEVICE_FLOPPY, hint="Write it on this machine.")
+        self._export = gui.add_button(
+            "Export", icon=viser.Icon.DEVICE_FLOPPY, color="gray", hint="Write it on this machine."
+        )
         self._export.on_click(lambda event: self._write(event.client))
-        self._download = gui.add_button("Download", icon=viser.Icon.DOWNLOAD, hint="Save it through the browser.")
+        self._download = gui.add_button(
+            "Download", icon=viser.Icon.DOWNLOAD, color="gray", hint="Save it through the browser."
+        )
         self._download.on_click(lambda event: self._send(event.client))
+
+    def _add_options(self) -> None:
+        gui = self.server.gui
+        self._auto_fly = gui.add_checkbox("Fly to box", False, hint="When its upgrade is swapped in.")
+        self._tint = gui.add_checkbox("Tint selected", True, hint="Colour the selected Gaussians.")
+        self._tint.on_update(lambda _: self.display.set_tint(self._tint.value))
+        self._smooth = gui.add_checkbox(
+            "Anti-aliased", self.session.mode.antialiased, hint="Off for scenes that were trained without it."
+        )
+        self._smooth.on_update(lambda _: self.display.set_antialiased(self._smooth.value))
 
     def _add_hotkeys(self) -> None:
         gui = self.server.gui
@@ -119,15 +136,13 @@ class Panel:
         if self._job is not None:
             self._job.cancel()
 
-    def _zoom_to(self, client: viser.ClientHandle | None) -> None:
-        if client is not None and self.box_tool.target is not None:
+    def _fly(self, client: viser.ClientHandle | None) -> None:
+        """To the box, or back when this browser is there."""
+        if client is None:
+            return
+        if not self.flights.back(client) and self.box_tool.target is not None:
             self.flights.to_box(client, self.box_tool.target)
-            self._back.disabled = False
-
-    def _fly_back(self, client: viser.ClientHandle | None) -> None:
-        if client is not None:
-            self.flights.back(client)
-            self._back.disabled = True
+        self.refresh()
 
     def _write(self, client: viser.ClientHandle | None) -> None:
         job = self.session.export_in_background(self._path.value)
@@ -174,8 +189,8 @@ class Panel:
             self._result.content = f"Took back {event.edit.name}."
         elif event.reason == "redo":
             self._result.content = f"Made {event.edit.name} again."
-        elif self._fly.value:
-            self._zoom_to(self.box_tool.client)
+        elif self._auto_fly.value and self.box_tool.client is not None and not self.flights.away:
+            self._fly(self.box_tool.client)
 
     def _show_progress(self, status: JobStatus) -> None:
         with self._lock, self.server.atomic():
@@ -203,4 +218,6 @@ class Panel:
             self._upgrade.disabled = nothing or self._method.disabled
             self._undo.disabled, self._redo.disabled = not session.can_undo, not session.can_redo
             self._force.visible = session.refused is not None
-            self._zoom.disabled = selection is None or self.box_tool.target is None
+            self._zoom.visible = self.flights.away or (selection is not None and self.box_tool.target is not None)
+            self._zoom.label = "Fly back" if self.flights.away else "Zoom to box"
+            self._zoom.icon = viser.Icon.ZOOM_OUT if self.flights.away else viser.Icon.ZOOM_IN

@@ -85,4 +85,4 @@ def _seconds(seconds: float) -> str:
 
 def _plain(text: str) -> str:
     """Text whose characters mean nothing to markdown: names come from files."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|~" else letter for letter in text)
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>!#|~&" else letter for letter in text)

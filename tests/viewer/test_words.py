@@ -1,0 +1,81 @@
+"""The panel's lines say what is so, in words a newcomer knows."""
+
+import dataclasses
+
+import torch
+from flat import dot
+
+from gaussian_lens_app.errors import DeviceError
+from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.jobs import JobState, JobStatus
+from gaussian_lens_app.scene import Region
+from gaussian_lens_app.session import Outcome, Selection
+from gaussian_lens_app.session.choices import Choice, choices
+from gaussian_lens_app.viewer import words
+
+
+def test_the_facts_name_the_scene_its_size_and_that_photos_are_missing():
+    line = words.facts("my_scene.ply", dot((1, 0, 0)), None)
+    assert "my\\_scene.ply" in line
+    assert "1 Gaussians" in line
+    assert "--capture" in line
+
+
+def test_a_file_name_cannot_bring_markup_into_the_panel():
+    line = words.facts("<img src=x>![a](b.png).ply", dot((1, 0, 0)), None)
+    assert "\\<img src=x\\>\\!\\[a\\]\\(b.png\\)" in line
+
+
+def test_the_selection_line_follows_the_selection():
+    region = Region(torch.tensor([True, False, True]), torch.ones(3))
+    assert "Shift" in words.selection_line(None, armed=False)
+    assert "drag a box" in words.selection_line(None, armed=True)
+    assert "Looking" in words.selection_line(Selection(None, pending=True), armed=False)
+    assert "2 Gaussians selected" in words.selection_line(Selection(None, region), armed=False)
+    empty = dataclasses.replace(region, selected=torch.zeros(3, dtype=torch.bool))
+    assert "Nothing" in words.selection_line(Selection(None, empty), armed=False)
+    failed = Selection(None, error=DeviceError("Out of memory."))
+    assert "Out of memory." in words.selection_line(failed, armed=False)
+
+
+def test_methods_that_cannot_run_are_listed_with_the_reason():
+    table = (Choice("a", "Alpha", "Does a.", None), Choice("b", "Beta", "Does b.", "needs photos"))
+    lines = words.method_lines(table, "Alpha")
+    assert "Does a." in lines
+    assert "Beta" in lines
+    assert "needs photos" in lines
+    assert "Does b." not in lines
+
+
+def test_without_photos_the_methods_that_need_them_are_missing_something():
+    missing = {choice.name: choice.missing for choice in choices(None)}
+    assert "photos" in missing["refine"]
+
+
+def test_progress_tells_the_stage_and_the_time_left():
+    status = JobStatus("refine 1", JobState.RUNNING, "Fitting", 0.4, 6.2)
+    assert words.progress_line(status) == "Fitting · about 6 s left"
+    assert "left" not in words.progress_line(dataclasses.replace(status, eta_seconds=None))
+    assert words.progress_line(dataclasses.replace(status, eta_seconds=600)).endswith("10 min left")
+
+
+def test_the_outcome_gives_the_verdict_with_its_number_whatever_it_was():
+    good = Verdict(True, True, 2.43, 0.2, "a.jpg", "Better than before.")
+    bad = Verdict(False, True, -0.71, 0.2, "a.jpg", "Worse than before.")
+    applied = words.outcome_line(Outcome("refine 1", good, True, None, 1200, 3, 4.2))
+    assert "+2.4 dB" in applied
+    assert "Better than before." in applied
+    assert "1,200 Gaussians added" in applied
+    refused = words.outcome_line(Outcome("refine 1", bad, False, None, 1200, 3, 4.2))
+    assert "Not swapped in" in refused
+    assert "-0.7 dB" in refused
+    forced = words.outcome_line(Outcome("refine 1", bad, True, None, 1200, 3, 4.2))
+    assert "at your word" in forced
+
+
+def test_a_failure_is_told_in_its_own_sentence_and_a_bug_by_its_name():
+    told = JobStatus("x", JobState.FAILED, error=DeviceError("Memory ran out."))
+    assert "Memory ran out." in words.failure_line(told)
+    bug = JobStatus("x", JobState.FAILED, error=KeyError("row"))
+    assert "KeyError" in words.failure_line(bug)
+    assert "Cancelled" in words.failure_line(JobStatus("x", JobState.CANCELLED))
