@@ -1,0 +1,63 @@
+"""The two commands, `gsr-view` and `gsr`: arguments in, exit code out, errors as one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import tyro
+
+from gaussian_lens_app.commands.evaluate import Evaluate
+from gaussian_lens_app.commands.reconstruct import Reconstruct
+from gaussian_lens_app.commands.render import RenderViews
+from gaussian_lens_app.commands.upgrade import Upgrade
+from gaussian_lens_app.commands.view import OpenViewer
+from gaussian_lens_app.errors import GsrError, JobCancelled
+
+SUBCOMMANDS = {
+    "upgrade": Upgrade,
+    "evaluate": Evaluate,
+    "reconstruct": Reconstruct,
+    "render": RenderViews,
+}
+
+ABOUT = "Gaussian splat scenes without a screen. Add --traceback to see where an error came from."
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
+INTERRUPTED = 130  # 128 + SIGINT, what shells report for Ctrl-C
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code of `gsr`."""
+
+    def parse(args: list[str]):
+        return tyro.extras.subcommand_cli_from_dict(
+            SUBCOMMANDS, prog="gsr", description=ABOUT, args=args, config=CONFIG
+        )
+
+    return _run(parse, argv)
+
+
+def view_main(argv: list[str] | None = None) -> int:
+    """Exit code of `gsr-view`."""
+
+    def parse(args: list[str]):
+        return tyro.cli(OpenViewer, prog="gsr-view", args=args, config=CONFIG)
+
+    return _run(parse, argv)
+
+
+def _run(parse: Callable, argv: list[str] | None) -> int:
+    args = list(sys.argv[1:] if argv is None else argv)
+    traceback = "--traceback" in args or os.environ.get("GSR_TRACEBACK", "0") not in ("", "0")
+    command = parse([arg for arg in args if arg != "--traceback"])
+    try:
+        return command.run() or 0
+    except (KeyboardInterrupt, JobCancelled):
+        print("\nStopped.", file=sys.stderr)
+        return INTERRUPTED
+    except GsrError as error:
+        if traceback:
+            raise
+        print(error, file=sys.stderr)
+        return 1

@@ -1,0 +1,51 @@
+"""What commands do with files before and after the work: read, tell what was found, check the target early."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gaussian_lens_app.errors import ExportError
+
+if TYPE_CHECKING:
+    from gaussian_lens_app.formats import SceneFile
+    from gaussian_lens_app.scene import Capture, Gaussians
+
+
+def read_scene(path: Path) -> SceneFile:
+    """The file's scene; what was found in it is told on stderr."""
+    from gaussian_lens_app import formats
+
+    file = formats.load(path)
+    tell(*(str(finding) for finding in file.findings))
+    return file
+
+
+def read_capture(folder: Path, scene: Gaussians | None = None) -> Capture:
+    """The folder's photos and cameras; with a scene, checked to look at it."""
+    from gaussian_lens_app import formats
+
+    capture = formats.load_capture(folder, scene)
+    tell(*capture.notes)
+    return capture
+
+
+def tell(*sentences: str) -> None:
+    """Messages that are no result go to stderr."""
+    for sentence in sentences:
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def check_target(path: Path, suffix: str | None = None) -> None:
+    """Raises ExportError while it costs nothing, not after an hour of work."""
+    if suffix and path.suffix.lower() != suffix:
+        raise ExportError(f"Cannot write {path.name!r}: give a name that ends in {suffix}.")
+    folder = path.expanduser().absolute().parent
+    if not folder.is_dir():
+        raise ExportError(f"There is no folder {folder} to write {path.name} into: make it first.")
+    if not os.access(folder, os.W_OK):
+        raise ExportError(f"The folder {folder} may not be written to: choose another place for {path.name}.")
+    if path.is_dir():
+        raise ExportError(f"{path} is a folder: give the name of the file to write.")

@@ -1,0 +1,72 @@
+"""`gsr reconstruct`: a scene from photos with cameras."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from gaussian_lens_app.commands.arguments import Device, OptionalHoldout, Output, parse_holdout
+from gaussian_lens_app.commands.progress import Progress
+from gaussian_lens_app.commands.reading import check_target, read_capture
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Optimise a scene from photos with cameras."""
+
+    capture: Positional[Path]
+    """Folder with photos and cameras: COLMAP, transforms.json or cameras.json."""
+    output: Output
+    """PLY to write."""
+    long_side: int = 400
+    """Photos are averaged down to this many pixels on their longer side."""
+    steps: int = 7000
+    """Optimisation steps, one photo each."""
+    sh_degree: int = 0
+    """View dependence of the colours: 0 (none) to 4."""
+    strategy: Literal["adaptive", "mcmc"] = "adaptive"
+    """Adaptive density control of 3DGS, or relocation as in 3DGS-MCMC."""
+    max_gaussians: int = 75_000
+    """The scene stops growing here."""
+    holdout: OptionalHoldout = None
+    """Keep the photos whose index modulo EVERY is OFFSET out, and print the PSNR on them."""
+    device: Device = "auto"
+    """Where to compute."""
+    seed: int = 0
+    """Same seed, same scene (for a fixed number of threads)."""
+
+    def run(self) -> None:
+        check_target(self.output, ".ply")
+        holdout = parse_holdout(self.holdout) if self.holdout else None
+        from gaussian_lens_app import formats
+        from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstruct
+        from gaussian_lens_app.raster import ANTIALIASED, for_device
+
+        settings = ReconstructSettings(
+            long_side=self.long_side,
+            steps=self.steps,
+            sh_degree=self.sh_degree,
+            strategy=self.strategy,
+            max_gaussians=self.max_gaussians,
+            seed=self.seed,
+        )
+        rasterizer = for_device(self.device)
+        capture = read_capture(self.capture)
+        context, test = capture.split(holdout) if holdout else (capture, capture.only([]))
+        started = time.monotonic()
+        with Progress() as progress:
+            scene = reconstruct(context, settings, rasterizer, progress)
+        formats.save(self.output, scene)
+        seconds = time.monotonic() - started
+        print(f"{self.output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
+        if len(test):
+            from gaussian_lens_app.evaluation.modes import mean_psnr
+            from gaussian_lens_app.optimize.reconstruct import device_of
+
+            small = test.with_long_side(self.long_side)
+            psnr = mean_psnr(scene.to(device_of(rasterizer)), small, rasterizer, ANTIALIASED)
+            print(f"PSNR on {len(test)} photos kept out, at {self.long_side} px: {psnr:.2f} dB")

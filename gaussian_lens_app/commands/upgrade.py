@@ -1,0 +1,146 @@
+"""`gsr upgrade`: one box of one photo, sharpened and judged, as the viewer does it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from gaussian_lens_app.commands.arguments import BoxPixels, Device, OptionalPath, Output
+from gaussian_lens_app.commands.progress import Progress
+from gaussian_lens_app.commands.reading import check_target, read_capture, read_scene
+
+if TYPE_CHECKING:
+    from gaussian_lens_app.session import Outcome, Session
+    from gaussian_lens_app.upgrade import UpgradeResult
+
+REFUSED = 3
+"""Exit code when the judge refused the result; 1 is an error, 2 wrong arguments."""
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """Sharpen what a box of a photo shows, and write the scene.
+
+    The result is measured on a photo it was not made from. One that is not better is refused: then nothing is
+    written, the reason is printed, and the exit code is 3.
+    """
+
+    scene: Positional[Path]
+    """Scene file (PLY)."""
+    capture: Path
+    """Folder with the photos the scene was made from and their cameras."""
+    photo: str
+    """Name of the photo whose camera the box is drawn in."""
+    box: BoxPixels
+    """Corners of the box in pixels of that photo."""
+    output: Output
+    """PLY to write; Gaussians outside the box keep their bits."""
+    method: str = "refine"
+    """How to sharpen: refine, fit-only or pixels."""
+    budget_seconds: float = 4.0
+    """Seconds the method may take, selecting and judging apart."""
+    budget_gaussians: int = 60_000
+    """Gaussians the method may add."""
+    through: bool = False
+    """Take what is hidden behind the visible surface too."""
+    force: bool = False
+    """Write the result even if the judge refuses it."""
+    report: OptionalPath = None
+    """Write what was done as JSON: method, box, counts, seconds, verdict, photos used."""
+    device: Device = "auto"
+    """Where to compute."""
+    seed: int = 0
+    """Same seed, same result (for a fixed number of threads), where the budget is not what ends the method."""
+
+    def run(self) -> int:
+        check_target(self.output, ".ply")
+        if self.report is not None:
+            check_target(self.report)
+        from gaussian_lens_app.methods import find_method
+
+        find_method(self.method)
+        results: list[UpgradeResult] = []
+        session = self._open(results)
+        try:
+            before = len(session.scene)
+            outcome = self._upgraded(session)
+            if self.force and not outcome.applied:
+                outcome = session.force()
+            if outcome.applied:
+                session.export(self.output)
+        finally:
+            session.close()
+        if self.report is not None:
+            text = json.dumps(self._report(before, outcome.applied, results[0]), indent=1)
+            self.report.write_text(text + "\n", encoding="utf-8")
+        self._tell(outcome)
+        return 0 if outcome.applied else REFUSED
+
+    def _open(self, results: list[UpgradeResult]) -> Session:
+        """A session whose upgrades also land in `results`, where their details are."""
+        from gaussian_lens_app.optimize.reconstruct import device_of
+        from gaussian_lens_app.raster import for_device
+        from gaussian_lens_app.session import Session
+        from gaussian_lens_app.upgrade import upgrade
+
+        def recorded(request, report) -> UpgradeResult:
+            results.append(upgrade(request, report))
+            return results[-1]
+
+        rasterizer = for_device(self.device)
+        file = read_scene(self.scene)
+        capture = read_capture(self.capture, file.gaussians)
+        scene = file.gaussians.to(device_of(rasterizer))
+        return Session(scene, rasterizer=rasterizer, capture=capture, file=file, upgrade=recorded)
+
+    def _upgraded(self, session: Session) -> Outcome:
+        from gaussian_lens_app.methods import Budget
+        from gaussian_lens_app.scene import Box
+        from gaussian_lens_app.session import JobChanged
+
+        assert session.capture is not None
+        box = Box(session.capture.named(self.photo).camera, self.box)
+        budget = Budget(self.budget_seconds, self.budget_gaussians)
+        with Progress() as progress:
+
+            def show(event) -> None:
+                if isinstance(event, JobChanged):
+                    progress(event.status.stage, event.status.fraction)
+
+            session.subscribe(show)
+            return session.upgrade(box, self.method, budget, through=self.through, seed=self.seed).result()
+
+    def _tell(self, outcome: Outcome) -> None:
+        print(outcome.verdict.sentence)
+        if outcome.applied:
+            print(f"{self.output}: {outcome.removed} Gaussians replaced by {outcome.added} in {outcome.seconds:.1f} s")
+        else:
+            print("Nothing was written: the old splats stay. To write the result all the same, add --force.")
+
+    def _report(self, before: int, applied: bool, result: UpgradeResult) -> dict[str, Any]:
+        removed, added = len(result.patch.removed), len(result.patch.added)
+        return {
+            "scene": str(self.scene),
+            "capture": str(self.capture),
+            "output": str(self.output) if applied else None,
+            "photo": self.photo,
+            "box": list(self.box),
+            "method": self.method,
+            "budget": {"seconds": self.budget_seconds, "gaussians": self.budget_gaussians},
+            "applied": applied,
+            "verdict": asdict(result.verdict),
+            "gaussians": {
+                "before": before,
+                "selected": result.region.count,
+                "removed": removed,
+                "added": added,
+                "after": before - removed + added if applied else before,
+            },
+            "seconds": {**result.seconds, "total": sum(result.seconds.values())},
+            "photos": result.patch.provenance.get("photos", []),
+            "provenance": result.patch.provenance,
+        }
