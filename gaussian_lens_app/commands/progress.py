@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -48,6 +49,7 @@ class Progress:
 
     def _show(self, text: str) -> None:
         if self.interactive:
+            text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be redrawn
             self.stream.write("\r" + text + " " * max(0, len(self._line) - len(text)))
             self._line = text
         else:

@@ -51,7 +51,7 @@ class OpenViewer:
 
 
 def has_screen() -> bool:
-    """Whether a browser has somewhere to appear; without, `webbrowser` may start one in the terminal and wait for it."""
+    """Whether a browser can appear; without a screen `webbrowser` may start one in the terminal and wait for it."""
     if sys.platform.startswith("linux"):
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return True
