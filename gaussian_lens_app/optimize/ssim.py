@@ -7,28 +7,35 @@ says the same in six lines, serves CUDA, and is the judge of the kernel.
 
 from __future__ import annotations
 
-import numba
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gaussian_lens_app.raster.numba_kernels import threads
+from gaussian_lens_app.raster.numba_kernels.jit import inline_jit, kernel
+from gaussian_lens_app.raster.numba_kernels.lanes import take_ticket
+
 RADIUS = 5
 _taps = np.exp(-(np.arange(-RADIUS, RADIUS + 1) ** 2) / (2 * 1.5**2))
 TAPS = (_taps / _taps.sum()).astype(np.float32)
 C1 = np.float32(0.01**2)
 C2 = np.float32(0.03**2)
+ONE, TWO = np.float32(1), np.float32(2)
+next_row: Any = take_ticket  # numba adds an argument of its own, which pyright would miss
 
 
 def ssim_map(image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W 3"]:
     """SSIM at every pixel; beyond the border both images are 0. No gradients (see `ssim_and_gradient`)."""
     if image.is_cuda:
         return ssim_map_torch(image, other)
-    value = np.empty(image.shape, np.float32)
-    moments = _moments(_rows(image), _rows(other))
-    _values(moments, value.reshape(image.shape[0], -1))
-    return torch.from_numpy(value)
+    x, y = _rows(image), _rows(other)
+    values = np.empty_like(x)
+    threads.run(_values, _blurred_moments(x, y), values)
+    return torch.from_numpy(values).view(image.shape)
 
 
 def ssim_and_gradient(
@@ -43,9 +50,10 @@ def ssim_and_gradient(
             return total.detach(), torch.autograd.grad(total, leaf)[0]
     x, y = _rows(image), _rows(other)
     factors = np.ones((1, 1), np.float32) if weights is None else _rows(weights)
-    slopes, total = _slopes(_moments(x, y), factors, weights is not None)
-    gradient = _pulled_back(slopes, x, y)
-    return torch.tensor(total, dtype=torch.float32), torch.from_numpy(gradient).view(image.shape)
+    slopes, sums, gradient = np.empty((3, *x.shape), np.float32), np.empty(len(x)), np.empty_like(x)
+    threads.run(_slopes, _blurred_moments(x, y), factors, weights is not None, slopes, sums)
+    threads.run(_pulled_back, slopes, x, y, gradient)
+    return torch.tensor(sums.sum(), dtype=torch.float32), torch.from_numpy(gradient).view(image.shape)
 
 
 def ssim_map_torch(image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W 3"]:
@@ -65,13 +73,20 @@ def _rows(image: Tensor) -> np.ndarray:
     return np.ascontiguousarray(image.detach().float().numpy()).reshape(image.shape[0], -1)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+def _blurred_moments(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Horizontally blurred x, y, xx, yy, xy: (5, H, W3)."""
+    moments = np.empty((5, *x.shape), np.float32)
+    threads.run(_moments, x, y, moments)
+    return moments
+
+
+@inline_jit
 def _add_scaled(out, row, factor):
     for j in range(out.shape[0]):
         out[j] += factor * row[j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@inline_jit
 def _blur_along(row, padded, out):
     """Horizontal blur of one interleaved row; `padded` is scratch with 3 * RADIUS zeros on either side."""
     n = row.shape[0]
@@ -81,7 +96,7 @@ def _blur_along(row, padded, out):
         _add_scaled(out, padded[3 * k : 3 * k + n], TAPS[k])
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@inline_jit
 def _blur_across(plane, r, out):
     """Row `r` of the vertical blur of `plane`."""
     out[:] = 0
@@ -89,83 +104,92 @@ def _blur_across(plane, r, out):
         _add_scaled(out, plane[r + k - RADIUS], TAPS[k])
 
 
-@numba.njit(cache=True, nogil=True, parallel=True, fastmath={"contract"})
-def _moments(x, y):
-    """Horizontally blurred x, y, xx, yy, xy: (5, H, W3)."""
+@kernel
+def _moments(x, y, moments, tickets):
     height, n = x.shape
-    moments = np.empty((5, height, n), np.float32)
-    for r in numba.prange(height):
-        padded = np.zeros(n + 6 * RADIUS, np.float32)
+    padded = np.zeros(n + 6 * RADIUS, np.float32)
+    r = next_row(tickets)
+    while r < height:
         _blur_along(x[r], padded, moments[0, r])
         _blur_along(y[r], padded, moments[1, r])
         _blur_along(x[r] * x[r], padded, moments[2, r])
         _blur_along(y[r] * y[r], padded, moments[3, r])
         _blur_along(x[r] * y[r], padded, moments[4, r])
-    return moments
+        r = next_row(tickets)
 
 
-@numba.njit(cache=True, nogil=True, parallel=True, fastmath={"contract"})
-def _values(moments, out):
+@kernel
+def _values(moments, values, tickets):
     _, height, n = moments.shape
-    for r in numba.prange(height):
-        m = np.empty((5, n), np.float32)
+    m = np.empty((5, n), np.float32)
+    r = next_row(tickets)
+    while r < height:
         for q in range(5):
             _blur_across(moments[q], r, m[q])
-        row = out[r]
+        row = values[r]
         for j in range(n):
             mx, my = m[0, j], m[1, j]
-            top = (np.float32(2) * mx * my + C1) * (np.float32(2) * (m[4, j] - mx * my) + C2)
+            top = (TWO * mx * my + C1) * (TWO * (m[4, j] - mx * my) + C2)
             row[j] = top / ((mx * mx + my * my + C1) * (m[2, j] - mx * mx + m[3, j] - my * my + C2))
+        r = next_row(tickets)
 
 
-@numba.njit(cache=True, nogil=True, parallel=True, fastmath={"contract"})
-def _slopes(moments, weights, weighted):
-    """Derivatives of weight * SSIM to the blurred x, xx and xy, (3, H, W3), and the weighted sum of SSIM."""
+@kernel
+def _slopes(moments, weights, weighted, slopes, sums, tickets):
+    """Derivatives of weight * SSIM to the blurred x, xx and xy, and each row's weighted sum of SSIM."""
     _, height, n = moments.shape
-    slopes = np.empty((3, height, n), np.float32)
-    sums = np.zeros(height)
-    two = np.float32(2)
-    for r in numba.prange(height):
-        m = np.empty((5, n), np.float32)
-        value = np.empty(n, np.float32)
+    m = np.empty((5, n), np.float32)
+    value = np.empty(n, np.float32)
+    r = next_row(tickets)
+    while r < height:
         for q in range(5):
             _blur_across(moments[q], r, m[q])
-        to_mean, to_square, to_product = slopes[0, r], slopes[1, r], slopes[2, r]
-        for j in range(n):
-            mx, my = m[0, j], m[1, j]
-            near = two * mx * my + C1
-            structure = two * (m[4, j] - mx * my) + C2
-            spread = np.float32(1) / (mx * mx + my * my + C1)
-            energy = np.float32(1) / (m[2, j] - mx * mx + m[3, j] - my * my + C2)
-            s = near * structure * spread * energy
-            value[j] = s
-            to_mean[j] = two * (my * (structure - near) * spread * energy - s * mx * (spread - energy))
-            to_square[j] = -s * energy
-            to_product[j] = two * near * spread * energy
+        _slopes_of_row(m, value, slopes[0, r], slopes[1, r], slopes[2, r])
         if weighted:
-            for j in range(n):
-                w = weights[r, j // 3]
-                value[j] *= w
-                to_mean[j] *= w
-                to_square[j] *= w
-                to_product[j] *= w
+            _weigh(weights[r], value, slopes[0, r], slopes[1, r], slopes[2, r])
         sums[r] = value.sum()
-    return slopes, sums.sum()
+        r = next_row(tickets)
 
 
-@numba.njit(cache=True, nogil=True, parallel=True, fastmath={"contract"})
-def _pulled_back(slopes, x, y):
+@inline_jit
+def _slopes_of_row(m, value, to_mean, to_square, to_product):
+    for j in range(value.shape[0]):
+        mx, my = m[0, j], m[1, j]
+        near = TWO * mx * my + C1
+        structure = TWO * (m[4, j] - mx * my) + C2
+        spread = ONE / (mx * mx + my * my + C1)
+        energy = ONE / (m[2, j] - mx * mx + m[3, j] - my * my + C2)
+        s = near * structure * spread * energy
+        value[j] = s
+        to_mean[j] = TWO * (my * (structure - near) * spread * energy - s * mx * (spread - energy))
+        to_square[j] = -s * energy
+        to_product[j] = TWO * near * spread * energy
+
+
+@inline_jit
+def _weigh(weights, value, to_mean, to_square, to_product):
+    """One weight a pixel, three channels a pixel."""
+    for j in range(value.shape[0]):
+        w = weights[j // 3]
+        value[j] *= w
+        to_mean[j] *= w
+        to_square[j] *= w
+        to_product[j] *= w
+
+
+@kernel
+def _pulled_back(slopes, x, y, gradient, tickets):
     """Derivative to x: blur(to_mean) + 2 x blur(to_square) + y blur(to_product); the window is symmetric."""
     height, n = x.shape
-    gradient = np.empty((height, n), np.float32)
-    for r in numba.prange(height):
-        padded = np.zeros(n + 6 * RADIUS, np.float32)
-        rows = np.empty((3, n), np.float32)
-        across = np.empty(n, np.float32)
+    padded = np.zeros(n + 6 * RADIUS, np.float32)
+    rows = np.empty((3, n), np.float32)
+    across = np.empty(n, np.float32)
+    r = next_row(tickets)
+    while r < height:
         for q in range(3):
             _blur_across(slopes[q], r, across)
             _blur_along(across, padded, rows[q])
         out = gradient[r]
         for j in range(n):
-            out[j] = rows[0, j] + np.float32(2) * x[r, j] * rows[1, j] + y[r, j] * rows[2, j]
-    return gradient
+            out[j] = rows[0, j] + TWO * x[r, j] * rows[1, j] + y[r, j] * rows[2, j]
+        r = next_row(tickets)
