@@ -35,7 +35,7 @@ def test_a_terminal_gets_a_bar_on_one_line_that_leaves_nothing_behind():
         progress("A stage with a long name", 0.5)
         assert seen(terminal.getvalue()).endswith(" 50%  A stage with a long name")
         progress("Short", 0.75)
-        assert seen(terminal.getvalue()).endswith("#.......]  75%  Short")
+        assert seen(terminal.getvalue()).endswith("#........]  75%  Short")
     assert "\n" not in terminal.getvalue()
     assert seen(terminal.getvalue()) == ""
 
