@@ -10,12 +10,12 @@ from gaussian_lens_app.session.session import Session
 
 
 def open_session(
-    scene: Path, capture: Path | None = None, device: str = "auto", mode: RenderMode = ANTIALIASED
+    scene: Path | str, capture: Path | str | None = None, device: str = "auto", mode: RenderMode = ANTIALIASED
 ) -> Session:
     """A session on the scene of a file, with the photos it was made from where there are any."""
     rasterizer = for_device(device)
-    file = formats.load(scene)
-    photos = None if capture is None else formats.load_capture(capture, file.gaussians)
+    file = formats.load(Path(scene))
+    photos = None if capture is None else formats.load_capture(Path(capture), file.gaussians)
     on = "cuda" if rasterizer.name == "cuda" else "cpu"
     return Session(
         file.gaussians.to(on), rasterizer=rasterizer, capture=photos, file=file, name=Path(scene).name, mode=mode

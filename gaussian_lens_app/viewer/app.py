@@ -14,7 +14,7 @@ from gaussian_lens_app.viewer.display import Display
 from gaussian_lens_app.viewer.first_view import first_view
 from gaussian_lens_app.viewer.flight import Flights
 from gaussian_lens_app.viewer.host import Host
-from gaussian_lens_app.viewer.pace import Pace
+from gaussian_lens_app.viewer.pace import Pace, StreamSettings
 from gaussian_lens_app.viewer.panel import Panel
 from gaussian_lens_app.viewer.server import start_server, stop_server, url_of
 
@@ -51,13 +51,15 @@ def view(
 class View:
     """A session in the browser. It listens once made; `serve` waits, `stop` frees the port."""
 
-    def __init__(self, session: Session, host: str = "127.0.0.1", port: int = 8080):
+    def __init__(
+        self, session: Session, host: str = "127.0.0.1", port: int = 8080, stream: StreamSettings | None = None
+    ):
         self.session = session
         self.server = start_server(host, port)
         self._stopped = threading.Event()
         self._set_scene_up()
         self.display = Display(session)
-        self.host = Host(self.server, self.display, Pace(), lambda: session.busy)
+        self.host = Host(self.server, self.display, Pace(stream), lambda: session.busy)
         self.display.changed = self.host.rerender
         self._set_theme()
         self.flights = Flights()

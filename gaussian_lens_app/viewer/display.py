@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from gaussian_lens_app.scene import SH_C0, Camera, Gaussians
+from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Region
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.viewer.host import ClientView
 
@@ -28,6 +28,7 @@ class Display:
         self.changed: Callable[[], None] = lambda: None
         """Called when the same scene is to be shown differently."""
         self.tint_selection = True
+        self._untinted: Region | None = None
         self._drawn: tuple[object, object, Gaussians] | None = None
 
     def __call__(self, view: ClientView, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
@@ -42,6 +43,11 @@ class Display:
         self.tint_selection = on
         self.changed()
 
+    def untint(self, region: Region | None) -> None:
+        """Show this region as it is, though it is selected."""
+        self._untinted = region
+        self.changed()
+
     def set_antialiased(self, on: bool) -> None:
         self.session.mode = dataclasses.replace(self.session.mode, antialiased=on)
         self.changed()
@@ -50,7 +56,7 @@ class Display:
         """The scene, tinted where it is selected; kept until either changes."""
         scene, selection = self.session.scene, self.session.selection
         region = selection.region if selection is not None and self.tint_selection else None
-        if region is None or len(region.selected) != len(scene):
+        if region is None or region is self._untinted or len(region.selected) != len(scene):
             return scene
         kept = self._drawn
         if kept is None or kept[0] is not scene or kept[1] is not region:

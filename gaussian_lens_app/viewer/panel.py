@@ -9,7 +9,7 @@ from pathlib import Path
 import viser
 
 from gaussian_lens_app.errors import GsrError
-from gaussian_lens_app.jobs import Job, JobState, JobStatus
+from gaussian_lens_app.jobs import Job, JobState
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.session import JobChanged, Judged, SceneChanged, SelectionChanged, Session
 from gaussian_lens_app.session.choices import choices
@@ -29,7 +29,7 @@ class Panel:
     ):
         self.server, self.session, self.display = server, session, display
         self.box_tool, self.flights = box_tool, flights
-        self._job: Job | None = None
+        self._jobs: list[Job] = []
         self._lock = threading.Lock()
         self._facts = server.gui.add_markdown("")
         with server.gui.add_folder("1 · Select"):
@@ -130,11 +130,17 @@ class Panel:
         if selection is None or chosen is None:
             return
         budget = Budget(float(self._seconds.value), int(self._gaussians.value))
-        self._job = self.session.upgrade(selection.box, chosen.name, budget)
+        self.display.untint(selection.region)  # so that the swap shows as what it is
+        job = self.session.upgrade(selection.box, chosen.name, budget)
+        with self._lock:
+            self._jobs = [one for one in self._jobs if not one.state.finished] + [job]
+        self._show_progress()
 
     def _stop_job(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
+        """The one at work; those that wait go on."""
+        for job in self._jobs:
+            if job.cancel():
+                return
 
     def _fly(self, client: viser.ClientHandle | None) -> None:
         """To the box, or back when this browser is there."""
@@ -174,8 +180,9 @@ class Panel:
     def on_event(self, event: Event) -> None:
         """Keep the lines true; called on whichever thread changed something."""
         if isinstance(event, JobChanged):
-            if event.job is self._job:
-                self._show_progress(event.status)
+            self._show_progress()
+            if event.job in self._jobs and event.status.state in (JobState.FAILED, JobState.CANCELLED):
+                self._result.content = words.failure_line(event.status)
         elif isinstance(event, Judged):
             self._result.content = words.outcome_line(event.outcome)
             self.refresh()
@@ -192,15 +199,13 @@ class Panel:
         elif self._auto_fly.value and self.box_tool.client is not None and not self.flights.away:
             self._fly(self.box_tool.client)
 
-    def _show_progress(self, status: JobStatus) -> None:
+    def _show_progress(self) -> None:
         with self._lock, self.server.atomic():
-            running = not status.state.finished
-            self._bar.visible = self._progress.visible = self._cancel.visible = running
-            self._upgrade.visible = not running
-            self._bar.value = 100 * status.fraction
-            self._progress.content = words.progress_line(status)
-            if status.state in (JobState.FAILED, JobState.CANCELLED):
-                self._result.content = words.failure_line(status)
+            left = [job for job in self._jobs if not job.state.finished]
+            self._bar.visible = self._progress.visible = self._cancel.visible = bool(left)
+            if left:
+                self._bar.value = 100 * left[0].status.fraction
+                self._progress.content = words.progress_line(left[0].status, len(left) - 1)
 
     def _show_method(self) -> None:
         self._method_hint.content = words.method_lines(self._choices, str(self._method.value))

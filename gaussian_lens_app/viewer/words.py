@@ -48,12 +48,11 @@ def method_lines(choices: tuple[Choice, ...], chosen: str) -> str:
     return "  \n".join(lines)
 
 
-def progress_line(status: JobStatus) -> str:
-    """Stage and time left."""
-    if status.state is JobState.QUEUED:
-        return "Waiting for the job before it"
+def progress_line(status: JobStatus, waiting: int = 0) -> str:
+    """Stage, time left, and how many jobs wait."""
     left = "" if status.eta_seconds is None else f" · about {_seconds(status.eta_seconds)} left"
-    return f"{_plain(status.stage)}{left}"
+    more = f" · {waiting} more waiting" if waiting else ""
+    return f"{_plain(status.stage)}{left}{more}"
 
 
 def outcome_line(outcome: Outcome) -> str:

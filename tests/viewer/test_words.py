@@ -55,6 +55,7 @@ def test_without_photos_the_methods_that_need_them_are_missing_something():
 def test_progress_tells_the_stage_and_the_time_left():
     status = JobStatus("refine 1", JobState.RUNNING, "Fitting", 0.4, 6.2)
     assert words.progress_line(status) == "Fitting · about 6 s left"
+    assert words.progress_line(status, 2).endswith("2 more waiting")
     assert "left" not in words.progress_line(dataclasses.replace(status, eta_seconds=None))
     assert words.progress_line(dataclasses.replace(status, eta_seconds=600)).endswith("10 min left")
 
