@@ -1,0 +1,46 @@
+"""How kernels are compiled: once for this processor, kept in a per-user cache, run without the GIL."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numba
+from numba import config
+
+FLOAT_RULES = {"contract", "nsz", "arcp"}
+"""Fused multiply-add and reciprocals; no reordering, so a result does not depend on how a loop was unrolled."""
+
+
+def kernel(function):
+    """`function` compiled at its first call (seconds), later loaded from the cache (milliseconds)."""
+    previous, config.CACHE_DIR = config.CACHE_DIR, str(cache_dir())
+    try:
+        return numba.njit(
+            function, nogil=True, cache=True, fastmath=FLOAT_RULES, error_model="numpy", boundscheck=False
+        )
+    finally:
+        config.CACHE_DIR = previous
+
+
+inline_jit = functools.partial(numba.njit, fastmath=FLOAT_RULES, error_model="numpy", boundscheck=False)
+"""For helpers, compiled into the kernels that call them."""
+
+
+@functools.cache
+def cache_dir() -> Path:
+    """A folder named after the kernels' own text: numba alone would miss a change in a helper's file."""
+    text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    key = hashlib.sha256(text + numba.__version__.encode()).hexdigest()[:16]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaussian_lens_app" / "kernels"
+    for folder in (base, Path(tempfile.gettempdir()) / f"gaussian_lens_app-{os.getuid()}"):
+        try:
+            (folder / key).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder / key, os.W_OK):
+            return folder / key
+    return Path(tempfile.mkdtemp(prefix="gaussian_lens_app-"))
