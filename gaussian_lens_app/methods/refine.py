@@ -73,10 +73,11 @@ class Refine:
 
     def _targets(self, task: Task) -> tuple[list[Target], Target | None]:
         """Windows to fit to, and one kept out for stopping (where at least three photos see the region)."""
-        assert task.capture is not None
+        capture = task.capture
+        assert capture is not None
         views = list(task.region.views)
         stop_view = views.pop(min(3, len(views) - 1)) if self.settings.fit and len(views) >= 3 else None
-        make = lambda view: make_target(task.scene, task.capture, view, task.rasterizer, task.mode)  # noqa: E731
+        make = lambda view: make_target(task.scene, capture, view, task.rasterizer, task.mode)  # noqa: E731
         targets = [make(view) for view in views[: self.settings.photos]]
         stop = make(stop_view) if stop_view is not None else None
         if self.settings.exposure:
