@@ -1,7 +1,8 @@
 """Files to scenes and captures, and back."""
 
 from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.capture import load_capture
 from gaussian_lens_app.formats.table import FORMATS, load, save
 from gaussian_lens_app.formats.values import Finding, Layout, SceneFile
 
-__all__ = ["FORMATS", "Finding", "Layout", "SceneFile", "load", "save", "write_atomically"]
+__all__ = ["FORMATS", "Finding", "Layout", "SceneFile", "load", "load_capture", "save", "write_atomically"]

@@ -1,0 +1,140 @@
+"""Photos with their cameras, from whichever program found the cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from gaussian_lens_app.errors import BadFile, CaptureError, FileError
+from gaussian_lens_app.formats import inria_cameras, transforms
+from gaussian_lens_app.formats.colmap import find_models, read_colmap
+from gaussian_lens_app.formats.frame import doubts, sees
+from gaussian_lens_app.formats.lens import Lens
+from gaussian_lens_app.formats.shots import Shot, Shots, holds_photos, photo_size, read_json, some
+from gaussian_lens_app.formats.undistort import undistort_all
+from gaussian_lens_app.jobs.report import Report, silent
+from gaussian_lens_app.scene import Capture, Gaussians, Photo
+
+_ASPECT_TOLERANCE = 0.01
+"""Photos made smaller by a program differ by rounding; another crop differs by more."""
+
+
+def load_capture(path: str | Path, scene: Gaussians | None = None, report: Report = silent) -> Capture:
+    """The photos of a COLMAP folder, a transforms.json or an INRIA cameras.json, sorted by name, read lazily.
+
+    Where several of them are in one folder, the first whose cameras look at `scene` is taken. Raises CaptureError or
+    FileError with one sentence. `report` hears of photos being undistorted, which happens once.
+    """
+    path = Path(path)
+    readers = _readers(path)
+    failures = []
+    for read in readers:
+        try:
+            capture = _to_capture(read(), path, report)
+        except (CaptureError, BadFile) as error:
+            failures.append(error)
+            continue
+        if scene is None or sees(capture, scene):
+            return _with_notes(capture, doubts(capture, scene) if scene is not None else ())
+        failures.append(
+            CaptureError(
+                f"None of the {len(capture)} photos of {path} looks at the scene: the capture and the scene do not "
+                "share a coordinate frame. Give the capture that the scene was made from."
+            )
+        )
+    raise failures[0]
+
+
+def _readers(path: Path) -> list[Callable[[], Shots]]:
+    """A reader for everything at `path` that states cameras, likeliest first."""
+    if path.is_file():
+        return [_reader_of_file(path)]
+    if not path.is_dir():
+        raise FileError(f"{path} does not exist: check the spelling.")
+    readers = [partial(read_colmap, model, path) for model in find_models(path)]
+    for folder in (path, path.parent) if holds_photos(path) else (path,):
+        for name in transforms.NAMES:
+            if (folder / name).is_file():
+                readers.append(partial(transforms.read_transforms, folder / name, path))
+        if (folder / inria_cameras.NAME).is_file():
+            readers.append(partial(inria_cameras.read_inria_cameras, folder / inria_cameras.NAME, path))
+    if not readers:
+        raise CaptureError(_no_cameras(path))
+    return readers
+
+
+def _reader_of_file(path: Path) -> Callable[[], Shots]:
+    if path.suffix.lower() != ".json":
+        raise CaptureError(f"{path} is no capture: give the folder with the photos and their cameras.")
+    if transforms.is_transforms(read_json(path)):
+        return partial(transforms.read_transforms, path, path.parent)
+    return partial(inria_cameras.read_inria_cameras, path, path.parent)
+
+
+def _no_cameras(path: Path) -> str:
+    photos = any(holds_photos(folder) for folder in (path, path / "images", path / "input"))
+    found = "has photos but no cameras" if photos else "has neither photos nor cameras"
+    return (
+        f"{path} {found}: run COLMAP on the photos and give the folder that holds images/ and sparse/, "
+        "or one with a transforms.json."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A shot whose photo is there, with the lens of the photo's own size."""
+
+    shot: Shot
+    file: Path
+    lens: Lens
+    scaled: bool
+
+
+def _to_capture(shots: Shots, root: Path, report: Report) -> Capture:
+    """Look at the photos' files: leave out missing ones, fit cameras to sizes, straighten distorted ones."""
+    pairs = [(shot, shot.find()) for shot in sorted(shots.shots, key=lambda shot: shot.name)]
+    missing = [shot.name for shot, file in pairs if file is None]
+    if len(missing) == len(pairs):
+        raise CaptureError(
+            f"None of the {len(pairs)} photos that {shots.source} names is there: {some(missing)}. "
+            f"Put them into {pairs[0][0].places[0].parent if pairs[0][0].places else root / 'images'}."
+        )
+    found = [_fitted(shot, file) for shot, file in pairs if file is not None]
+    bent = [item for item in found if not item.lens.pinhole]
+    straight = dict(zip(map(id, bent), undistort_all([(i.file, i.lens) for i in bent], report), strict=True))
+    photos = [_photo(item, straight.get(id(item), item.file)) for item in found]
+    notes = [*shots.notes]
+    if missing:
+        notes.append(f"{len(missing)} of {len(pairs)} photos are missing and were left out: {some(missing)}.")
+    if scaled := [item.shot.name for item in found if item.scaled]:
+        notes.append(f"Cameras of {len(scaled)} photos were scaled to the photos' size: {some(scaled)}.")
+    if bent:
+        models = ", ".join(sorted({item.lens.model for item in bent}))
+        notes.append(f"{len(bent)} photos were undistorted ({models}).")
+    return Capture(tuple(photos), shots.points, root, tuple(notes))
+
+
+def _fitted(shot: Shot, file: Path) -> _Found:
+    """The shot with its lens at the photo's size, which must have the same aspect."""
+    lens = shot.lens if isinstance(shot.lens, Lens) else shot.lens(file)
+    width, height = photo_size(file)
+    if (width, height) == (lens.width, lens.height):
+        return _Found(shot, file, lens, scaled=False)
+    aspect = (width / height) / (lens.width / lens.height)
+    if abs(aspect - 1) > _ASPECT_TOLERANCE:
+        raise CaptureError(
+            f"Photo {shot.name} is {width}x{height} pixels but its camera says {lens.width}x{lens.height}: "
+            "use the photos the cameras were made from."
+        )
+    return _Found(shot, file, lens.scaled(width, height), scaled=True)
+
+
+def _photo(item: _Found, source: Path) -> Photo:
+    name = item.shot.name if Path(item.shot.name).suffix else item.shot.name + item.file.suffix
+    return Photo(name, item.lens.undistorted().camera(item.shot.viewmat), source)
+
+
+def _with_notes(capture: Capture, notes: tuple[str, ...]) -> Capture:
+    return Capture(capture.photos, capture.points, capture.root, (*capture.notes, *notes))
