@@ -1,8 +1,23 @@
 """Files to scenes and captures, and back."""
 
 from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.cameras import load_cameras, save_cameras
 from gaussian_lens_app.formats.capture import load_capture
+from gaussian_lens_app.formats.inspection import describe, inspect
 from gaussian_lens_app.formats.table import FORMATS, load, save
 from gaussian_lens_app.formats.values import Finding, Layout, SceneFile
 
-__all__ = ["FORMATS", "Finding", "Layout", "SceneFile", "load", "load_capture", "save", "write_atomically"]
+__all__ = [
+    "FORMATS",
+    "Finding",
+    "Layout",
+    "SceneFile",
+    "describe",
+    "inspect",
+    "load",
+    "load_cameras",
+    "load_capture",
+    "save",
+    "save_cameras",
+    "write_atomically",
+]

@@ -65,6 +65,14 @@ def _readers(path: Path) -> list[Callable[[], Shots]]:
     return readers
 
 
+def is_capture(folder: Path) -> bool:
+    """Whether a folder holds photos or cameras."""
+    try:
+        return bool(_readers(folder))
+    except CaptureError:
+        return any(holds_photos(inner) for inner in (folder, folder / "images"))
+
+
 def _reader_of_file(path: Path) -> Callable[[], Shots]:
     if path.suffix.lower() != ".json":
         raise CaptureError(f"{path} is no capture: give the folder with the photos and their cameras.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SMALLEST = 16
 """An undistorted photo narrower than this means that the distortion parameters are nonsense."""
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,20 @@ class Lens:
 
 def checked_lens(model: str, width: int, height: int, params: tuple[float, ...], where: str) -> Lens:
     """A Lens that can be worked with; `where` names the file in the error."""
+    import pycolmap
+
+    if model not in pycolmap.CameraModelId.__members__ or model == "INVALID":
+        raise BadFile(f"{where} has the unknown camera model {model!r}: convert it with COLMAP first.")
+    if not (0 < width < _LARGEST and 0 < height < _LARGEST and np.isfinite(params).all()):
+        raise BadFile(f"{where} has a camera of {width}x{height} pixels or with infinite parameters: it is damaged.")
     lens = Lens(model, width, height, params)
-    try:
-        camera = lens.colmap()
-        fits = camera.verify_params()
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise BadFile(f"{where} has the unknown camera model {model!r}: convert it with COLMAP first.") from error
-    if not fits:
+    camera = lens.colmap()
+    if not camera.verify_params():
         raise BadFile(f"{where} gives {len(params)} parameters to a {model} camera: it is damaged.")
     if not camera.is_perspective():
-        raise CaptureError(
-            f"{where} has {model} photos, which no pinhole camera shows: cut perspective views from them."
-        )
-    focals = [params[i] for i in camera.focal_length_idxs()]
-    if width <= 0 or height <= 0 or not np.isfinite(params).all() or min(focals) <= 0:
-        raise BadFile(f"{where} has a camera of {width}x{height} pixels with focal length {focals}: it is damaged.")
+        raise CaptureError(f"{where} has {model} photos, which no pinhole camera shows: cut views from them first.")
+    if min(params[i] for i in camera.focal_length_idxs()) <= 0:
+        raise BadFile(f"{where} has a camera whose focal length is not positive: it is damaged.")
     return lens
 
 

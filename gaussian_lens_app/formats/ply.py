@@ -46,7 +46,8 @@ def load_ply(path: Path) -> SceneFile:
         gaussians = gaussians.take(keep)
         columns = {key: column[keep.numpy()] for key, column in columns.items()}
     written = header.with_vertex(dataclasses.replace(header.vertex, properties=header.vertex.scalars))
-    return SceneFile(gaussians, Layout(written, columns, before, after), (*dropped, *findings), path)
+    extra = tuple(name for name in columns if name not in property_names(4))
+    return SceneFile(gaussians, Layout(written, columns, before, after, extra), (*dropped, *findings), path)
 
 
 def save_ply(

@@ -35,7 +35,7 @@ FORMATS: tuple[Format, ...] = (Format("INRIA PLY", ".ply", b"ply", load_ply, sav
 def load(path: str | Path) -> SceneFile:
     """The scene in a file. Raises FileError, UnknownFormat or BadFile with one sentence."""
     path = Path(path)
-    return _reader(path).load(path)
+    return reader_for(path).load(path)
 
 
 def save(
@@ -61,7 +61,7 @@ def save(
     writers[0].save(path, gaussians, like.layout if like else None, rows, comments)
 
 
-def _reader(path: Path) -> Format:
+def reader_for(path: Path) -> Format:
     """The format by suffix, else by first bytes."""
     if path.is_dir():
         raise FileError(f"{path} is a folder: give the scene file itself{_suggestion(path)}.")

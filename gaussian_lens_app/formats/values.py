@@ -36,6 +36,8 @@ class Layout:
     """Elements in front of the vertices, as they stood."""
     after: bytes = b""
     """Elements behind the vertices, as they stood."""
+    extra: tuple[str, ...] = ()
+    """Properties of the vertices that a Gaussian has no field for."""
 
 
 @dataclass(frozen=True, eq=False)
