@@ -70,7 +70,7 @@ def test_box_upgrade_swap_undo_redo_export_reopen(opened, on_board, fast_rasteri
     assert change(inside(redone, BOX), inside(after, BOX)) < 0.004
 
     target = tmp_path / "sharp.ply"
-    screen.page.get_by_label("File").fill(str(target))
+    screen.page.locator('input[value$="_edited.ply"]').fill(str(target))
     screen.press("Export")
     screen.sees("Written to")
     screen.save(pictures / "5_exported.png")
