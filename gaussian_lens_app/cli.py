@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tyro
 
 from gaussian_lens_app.commands.evaluate import Evaluate
+from gaussian_lens_app.commands.inspect import Inspect
 from gaussian_lens_app.commands.reconstruct import Reconstruct
 from gaussian_lens_app.commands.render import RenderViews
 from gaussian_lens_app.commands.upgrade import Upgrade
@@ -20,6 +21,7 @@ SUBCOMMANDS = {
     "evaluate": Evaluate,
     "reconstruct": Reconstruct,
     "render": RenderViews,
+    "inspect": Inspect,
 }
 
 ABOUT = "Gaussian splat scenes without a screen. Add --traceback to see where an error came from."

@@ -27,9 +27,10 @@ class Progress:
     def __call__(self, stage: str, fraction: float) -> None:
         now = time.monotonic()
         pause = REDRAW_SECONDS if self.interactive else LINE_SECONDS
-        if stage == self._stage and now - self._shown_at < pause:
+        name = stage.partition(":")[0]  # what follows are figures that change all the time
+        if name == self._stage and now - self._shown_at < pause:
             return
-        self._stage, self._shown_at = stage, now
+        self._stage, self._shown_at = name, now
         self._show(self._text(stage, min(max(fraction, 0.0), 1.0), now - self._started))
 
     def __enter__(self) -> Progress:

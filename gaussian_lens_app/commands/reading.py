@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.errors import ExportError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def read_capture(folder: Path, scene: Gaussians | None = None) -> Capture:
     """The folder's photos and cameras; with a scene, checked to look at it."""
     from gaussian_lens_app import formats
 
-    capture = formats.load_capture(folder, scene)
+    with Progress() as progress:
+        capture = formats.load_capture(folder, scene, progress)
     tell(*capture.notes)
     return capture
 

@@ -14,10 +14,10 @@ def test_a_log_gets_one_line_a_stage_and_no_control_characters():
     log = io.StringIO()
     with Progress(log) as progress:
         for step in range(1000):
-            progress("Fitting", step / 1000)
+            progress(f"Fitting: loss {1 - step / 1000}", step / 1000)
         progress("Judging", 0.95)
     lines = log.getvalue().splitlines()
-    assert [line.split("(")[0].split() for line in lines] == [["0%", "Fitting"], ["95%", "Judging"]]
+    assert [line.split("(")[0].split() for line in lines] == [["0%", "Fitting:", "loss", "1.0"], ["95%", "Judging"]]
     assert "\r" not in log.getvalue()
 
 
