@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from gaussian_lens_app.scene import Camera, Gaussians, Rect
 class CpuRasterizer:
     """Tile kernels on all threads torch uses; stateless, so several threads may render at once."""
 
-    name: ClassVar[str] = "cpu"
+    name: str = "cpu"
 
     def render(
         self,
@@ -56,8 +55,8 @@ class CpuRasterizer:
     ) -> Float[Tensor, "N M"]:
         """Each Gaussian's summed blending weight, see `base.Rasterizer`."""
         tensors = [tensor for _, tensor in scene.tensors()]
-        inputs = _inputs(tensors, None, None, 0, pack_view(camera, crop or camera.rect, mode))
         with _memory_as_device_error():
+            inputs = _inputs(tensors, None, None, 0, pack_view(camera, crop or camera.rect, mode))
             return torch.from_numpy(passes.contributions(inputs, _array(weights)))
 
 
@@ -66,8 +65,8 @@ class _Splatting(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, means, quats, log_scales, logits, sh0, shN, features, background, probe, trainable, degree, view):
-        inputs = _inputs((means, quats, log_scales, logits, sh0, shN), features, background, degree, view)
         with _memory_as_device_error():
+            inputs = _inputs((means, quats, log_scales, logits, sh0, shN), features, background, degree, view)
             listing, images = passes.forward(inputs, keep=any(ctx.needs_input_grad))
         outputs = [torch.from_numpy(image) for image in (images.rgb, images.alpha, images.depth, images.median)]
         outputs.append(torch.from_numpy(images.features))
@@ -87,8 +86,8 @@ class _Splatting(torch.autograd.Function):
         needs = ctx.needs_input_grad
         wanted = np.ones(len(inputs.means), np.bool_) if trainable is None else trainable.numpy(force=True)
         asked = passes.Asked(np.ascontiguousarray(wanted), shN=needs[5] and inputs.shN.shape[1] > 0, probe=needs[8])
-        grads = passes.Gradients(_array(v_rgb), _array(v_alpha), _array(v_depth), _array(v_features))
         with _memory_as_device_error():
+            grads = passes.Gradients(_array(v_rgb), _array(v_alpha), _array(v_depth), _array(v_features))
             found = passes.backward(inputs, listing, images, grads, asked)
         if needs[5] and not asked.shN:
             found["shN"] = np.zeros_like(inputs.shN)
@@ -122,7 +121,9 @@ def _array(tensor: Tensor) -> np.ndarray:
 def _memory_as_device_error() -> Iterator[None]:
     try:
         yield
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
         raise DeviceError(
             "There is not enough memory to draw this scene: close other programs, or render it smaller."
         ) from error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -51,12 +50,13 @@ class Footprints:
     depths: Float[Tensor, "V"]
 
 
-@dataclass(frozen=True)
 class ReferenceRasterizer:
     """Slow and plain; `limits` may be switched off."""
 
-    name: ClassVar[str] = "reference"
-    limits: Limits = Limits()
+    name: str = "reference"
+
+    def __init__(self, limits: Limits | None = None):
+        self.limits = limits or Limits()
 
     def render(
         self,

@@ -193,7 +193,7 @@ def contribute(splats, starts, listed, listed_slot, tiles_x, weights, sums, tick
 
     `sums` comes in as zeros; pixels without weight cost nothing.
     """
-    height, width, amounts = weights.shape
+    amounts = weights.shape[2]
     scratch = np.empty(PIXELS * (1 + amounts), np.float32)
     partial = np.empty(TILE * amounts, np.float32)
     while True:

@@ -1,8 +1,8 @@
 """Gradients of the images -> gradients of every (Gaussian, tile) pair, back to front.
 
-With T the transmittance before a Gaussian, d its colour times the pixel's gradient, and B the same product for all that
-lies behind it seen at full transmittance: dL/d(alpha) = T (d - B), and B = alpha d + (1 - alpha) B for the next in front.
-B starts as dL/d(transmittance left), so background, alpha and expected depth need no case of their own.
+With T the transmittance before a Gaussian, d its colour times the pixel's gradient, and B the same product for all
+that lies behind it seen at full transmittance: dL/d(alpha) = T (d - B), and B becomes alpha d + (1 - alpha) B for the
+next in front. B starts as dL/d(transmittance left), so background, alpha and expected depth need no case of their own.
 """
 
 from __future__ import annotations

@@ -6,17 +6,20 @@ import functools
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
-from numba import config
+import numba.core.config
 
 FLOAT_RULES = {"contract", "nsz", "arcp"}
 """Fused multiply-add and reciprocals; no reordering, so a result does not depend on how a loop was unrolled."""
 
 
-def kernel(function):
+def kernel(function: Callable) -> Any:
     """`function` compiled at its first call (seconds), later loaded from the cache (milliseconds)."""
+    config: Any = numba.core.config
     previous, config.CACHE_DIR = config.CACHE_DIR, str(cache_dir())
     try:
         return numba.njit(
@@ -26,7 +29,7 @@ def kernel(function):
         config.CACHE_DIR = previous
 
 
-inline_jit = functools.partial(numba.njit, fastmath=FLOAT_RULES, error_model="numpy", boundscheck=False)
+inline_jit: Any = functools.partial(numba.njit, fastmath=FLOAT_RULES, error_model="numpy", boundscheck=False)
 """For helpers, compiled into the kernels that call them."""
 
 
@@ -44,3 +47,8 @@ def cache_dir() -> Path:
         if os.access(folder / key, os.W_OK):
             return folder / key
     return Path(tempfile.mkdtemp(prefix="gaussian_lens_app-"))
+
+
+def is_cold() -> bool:
+    """True when nothing has been compiled yet for this version of the kernels."""
+    return next(cache_dir().rglob("*.nbi"), None) is None

@@ -8,11 +8,14 @@ processors), values live in registers, and a row kernel compiles in a fraction o
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
+from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import extending, types
+from numba.core.typeconv.castgraph import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
+from numba.extending import lower_builtin, lower_cast, models, register_model
 
 from gaussian_lens_app.raster.numba_kernels.jit import inline_jit
 
@@ -23,12 +26,15 @@ _BITS = ir.VectorType(ir.IntType(1), WIDTH)
 _CONTRACT = ("contract",)  # a * b + c may become one fused instruction; nothing else is reordered
 
 
+def intrinsic(builder: Callable) -> Any:
+    """numba's own, as a function of any arguments: what a checker sees is the builder, not what kernels call."""
+    return extending.intrinsic(builder)
+
+
 class _LanesType(types.Type):
     """Sixteen float32; numbers are repeated into all of them where an operation needs it."""
 
     def can_convert_from(self, typingctx, other):
-        from numba.core.typeconv import Conversion
-
         return Conversion.safe if isinstance(other, types.Number) else None
 
 
@@ -71,7 +77,8 @@ def _define_operator(function, operand, result, build):
                 return signature(result, operand, operand)
             return None
 
-    infer_global(function)(Template)
+    register: Any = infer_global(function)
+    register(Template)
     lower_builtin(function, operand, operand)(lambda context, builder, sig, args: build(builder, *args))
 
 
@@ -87,7 +94,8 @@ _define_operator(operator.and_, mask_type, mask_type, lambda b, x, y: b.and_(x, 
 _define_operator(operator.or_, mask_type, mask_type, lambda b, x, y: b.or_(x, y))
 
 
-def _pointer(context, builder, array_type, array, index, target):
+def _pointer(context, builder, array_type, place, target):
+    array, index = place
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
 
@@ -103,7 +111,7 @@ def load(typingctx, array, index):
         return None
 
     def codegen(context, builder, sig, args):
-        return builder.load(_pointer(context, builder, sig.args[0], *args, _FLOATS), align=4)
+        return builder.load(_pointer(context, builder, sig.args[0], args, _FLOATS), align=4)
 
     return lanes_type(array, types.intp), codegen
 
@@ -115,7 +123,7 @@ def store(typingctx, array, index, value):
         return None
 
     def codegen(context, builder, sig, args):
-        builder.store(args[2], _pointer(context, builder, sig.args[0], *args[:2], _FLOATS), align=4)
+        builder.store(args[2], _pointer(context, builder, sig.args[0], args[:2], _FLOATS), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes_type), codegen
@@ -242,7 +250,7 @@ def prefetch(typingctx, array, index):
 
     def codegen(context, builder, sig, args):
         byte = ir.IntType(8)
-        pointer = _pointer(context, builder, sig.args[0], *args, byte)
+        pointer = _pointer(context, builder, sig.args[0], args, byte)
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), number, number, number])
         name = "llvm.prefetch.p0"

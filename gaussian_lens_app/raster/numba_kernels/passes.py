@@ -105,10 +105,10 @@ def list_splats(inputs: Inputs) -> Listing:
 
 def forward(inputs: Inputs, keep: bool) -> tuple[Listing, Images]:
     """Draw; `keep` what `backward` will need."""
-    listing = list_splats(inputs)
     width, height = inputs.size
     rgb, blended = (np.empty((height, width, channels), np.float32) for channels in (3, inputs.features.shape[1]))
     alpha, depth, median = (np.empty((height, width), np.float32) for _ in range(3))
+    listing = list_splats(inputs)  # after the images: an image too large for the memory is refused before any work
     saved = np.empty((len(listing.starts) - 1 if keep else 0, composite.SAVED), np.float32)
     run(
         composite.composite, listing.splats, listing.starts, listing.listed, listing.columns, width, height,

@@ -50,7 +50,8 @@ BLOCK = 512
 
 @kernel
 def project_grad(
-    means, quats, log_scales, logit_opacities, sh0, shN, degree, view, splats, pairs, slots, tile_of, trainable, per_slot,
+    means, quats, log_scales, logit_opacities, sh0, shN, degree, view,
+    splats, pairs, slots, tile_of, trainable, per_slot,
     v_means, v_quats, v_log_scales, v_logit_opacities, v_sh0, v_shN, v_probe, tickets,
 ):  # fmt: skip
     """Fill the v_ arrays; `v_shN` and `v_probe` only where they have rows."""
