@@ -32,6 +32,8 @@ class Reconstruct:
     """Adaptive density control of 3DGS, or relocation as in 3DGS-MCMC."""
     max_gaussians: int = 75_000
     """The scene stops growing here."""
+    random_points: int = 20_000
+    """Start with so many random points where the capture has none."""
     holdout: OptionalHoldout = None
     """Keep the photos whose index modulo EVERY is OFFSET out, and print the PSNR on them."""
     device: Device = "auto"
@@ -52,6 +54,7 @@ class Reconstruct:
             sh_degree=self.sh_degree,
             strategy=self.strategy,
             max_gaussians=self.max_gaussians,
+            random_points=self.random_points,
             seed=self.seed,
         )
         rasterizer = for_device(self.device)
