@@ -5,7 +5,6 @@ EWA splatting (Zwicker et al. 2002) as 3DGS does it (Kerbl et al. 2023), with th
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from gaussian_lens_app.raster import base
 from gaussian_lens_app.raster.base import ANTIALIASED, Render, RenderMode
+from gaussian_lens_app.raster.frozen import only_trainable
 from gaussian_lens_app.raster.sh import sh_colors
 from gaussian_lens_app.scene import Camera, Gaussians, Rect
 
@@ -73,7 +73,7 @@ class ReferenceRasterizer:
     ) -> Render:
         """The image of `scene`, see `base.Rasterizer`; here columns 0:2 of `probe` also shift the 2D means."""
         if trainable is not None:
-            scene, features, probe = _only_trainable(scene, features, probe, trainable)
+            scene, features, probe = only_trainable(scene, features, probe, trainable)
         drawn = project(scene, camera, mode, self.limits)
         colors = view_colors(scene, camera, scene.sh_degree if sh_degree is None else sh_degree)[drawn.index]
         channels = torch.cat([colors, drawn.depths[:, None]], -1)
@@ -222,13 +222,3 @@ def _median_depth(through: Float[Tensor, "P V"], depths: Float[Tensor, "V"]) -> 
 
 def _chunks(rows: Tensor, gaussians: int) -> tuple[Tensor, ...]:
     return rows.split(max(1, PAIRS_AT_ONCE // max(1, gaussians)))
-
-
-def _only_trainable(scene: Gaussians, features: Tensor | None, probe: Tensor | None, trainable: Tensor):
-    """The same values with the gradient of frozen rows cut."""
-
-    def cut(tensor: Tensor) -> Tensor:
-        return torch.where(trainable.view(-1, *[1] * (tensor.dim() - 1)), tensor, tensor.detach())
-
-    scene = dataclasses.replace(scene, **{name: cut(tensor) for name, tensor in scene.tensors()})
-    return scene, None if features is None else cut(features), None if probe is None else cut(probe)
