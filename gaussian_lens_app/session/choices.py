@@ -31,4 +31,4 @@ def choices(capture: Capture | None, scope: Scope = Scope.REGION) -> tuple[Choic
 def _missing(needs: Needs, capture: Capture | None) -> str | None:
     if needs is Needs.NOTHING or (capture is not None and len(capture) > 0):
         return None
-    return f"needs {needs.value}: open the scene with --capture"
+    return f"needs {needs.value}; open the scene with --capture"

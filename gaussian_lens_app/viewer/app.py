@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import threading
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 
+from gaussian_lens_app.raster import for_device
+from gaussian_lens_app.raster.warmup import warm_up
 from gaussian_lens_app.session import SceneChanged, SelectionChanged, Session, open_session
 from gaussian_lens_app.session.events import Event
 from gaussian_lens_app.viewer.box_tool import BoxTool
@@ -31,21 +34,42 @@ def view(
     host: str = "127.0.0.1",
     port: int = 8080,
     open_browser: bool = True,
-    say: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> None:
-    """Open a scene in the browser and serve it until interrupted; says where, in one line, when it is ready."""
+    """Open a scene in the browser and serve it until interrupted; prints where, in one line, when it is ready."""
+    _warm_up(device)
     session = open_session(scene, capture, device)
-    viewer = View(session, host, port)
+    try:
+        viewer = View(session, host, port)
+    except BaseException:
+        session.close()
+        raise
     try:
         if port not in (0, viewer.port):
-            say(f"Port {port} is taken, so this is on the next free one.")
-        say(f"Ready: {viewer.url}")
+            _aside(f"Port {port} is taken; this is on the next free one.")
+        print(f"Ready: {viewer.url}", flush=True)
         if open_browser:
             webbrowser.open(viewer.url)
         viewer.serve()
     finally:
         viewer.stop()
         session.close()
+
+
+def _warm_up(device: str) -> None:
+    """Compile in the background while the files are read; says so where it takes long."""
+
+    def work() -> None:
+        # What goes wrong here goes wrong again, and is told, at the first picture; unless the program is ending.
+        with contextlib.suppress(Exception):
+            warm_up(_aside)
+
+    if for_device(device).name == "cpu":
+        threading.Thread(target=work, name="warm-up", daemon=True).start()
+
+
+def _aside(line: str) -> None:
+    """Beside the one line on standard output that other programs may read."""
+    print(line, file=sys.stderr, flush=True)
 
 
 class View:

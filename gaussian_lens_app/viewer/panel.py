@@ -131,8 +131,8 @@ class Panel:
             return
         budget = Budget(float(self._seconds.value), int(self._gaussians.value))
         self.display.untint(selection.region)  # so that the swap shows as what it is
-        job = self.session.upgrade(selection.box, chosen.name, budget)
-        with self._lock:
+        with self._lock:  # its first news waits until it is in the list
+            job = self.session.upgrade(selection.box, chosen.name, budget)
             self._jobs = [one for one in self._jobs if not one.state.finished] + [job]
         self._show_progress()
 
@@ -152,7 +152,8 @@ class Panel:
 
     def _write(self, client: viser.ClientHandle | None) -> None:
         job = self.session.export_in_background(self._path.value)
-        self._answer(client, lambda: f"Written to {job.result()}.", "Exported")
+        count = len(self.session.scene)
+        self._answer(client, lambda: f"{count:,} Gaussians in {job.result().name}", "Exported")
 
     def _send(self, client: viser.ClientHandle | None) -> None:
         if client is not None:

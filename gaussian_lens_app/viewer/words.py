@@ -42,9 +42,12 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
 
 
 def method_lines(choices: tuple[Choice, ...], chosen: str) -> str:
-    """What the chosen method does, then the methods that cannot run and why."""
-    lines = [f"{choice.summary}" for choice in choices if choice.label == chosen]
-    lines += [f"*{choice.label}*: {choice.missing}" for choice in choices if choice.missing]
+    """What the chosen method does, then the methods that cannot run, by reason."""
+    lines = [choice.summary for choice in choices if choice.label == chosen]
+    reasons = dict.fromkeys(choice.missing for choice in choices if choice.missing)
+    for reason in reasons:
+        names = ", ".join(f"*{choice.label}*" for choice in choices if choice.missing == reason)
+        lines.append(f"Not here: {names} ({reason}).")
     return "  \n".join(lines)
 
 

@@ -72,7 +72,7 @@ def test_box_upgrade_swap_undo_redo_export_reopen(opened, on_board, fast_rasteri
     target = tmp_path / "sharp.ply"
     screen.page.locator('input[value$="_edited.ply"]').fill(str(target))
     screen.press("Export")
-    screen.sees("Written to")
+    screen.sees("Gaussians in sharp.ply")
     screen.save(pictures / "5_exported.png")
     reopened = formats.load(target).gaussians
     assert len(reopened) == len(session.scene)

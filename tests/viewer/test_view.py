@@ -1,0 +1,67 @@
+"""`view`: files in, one line out, a port that is free again afterwards."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from fakes_files import write_board
+
+CODE = "import sys; from pathlib import Path; from gaussian_lens_app.viewer import view; "
+
+
+def start(scene, port=0):
+    """A process that serves the scene, and its first line."""
+    code = f"{CODE}view(Path({str(scene)!r}), device='cpu', port={port}, open_browser=False)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
+def end(process):
+    """Interrupt it, as Ctrl-C does; what it printed more, and its errors."""
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=20)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return write_board(tmp_path / "board.ply")
+
+
+def test_it_prints_its_address_in_one_line_and_frees_the_port_when_interrupted(scene):
+    process, line = start(scene)
+    match = re.fullmatch(r"Ready: http://127\.0\.0\.1:(\d+)\n", line)
+    assert match, line
+    out, _ = end(process)
+    assert out == ""
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", int(match[1])))
+
+
+def test_a_taken_port_is_said_and_the_next_free_one_used(scene):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process, line = start(scene, port)
+        _, errors = end(process)
+    assert "Ready: " in line
+    assert f":{port}\n" not in line
+    assert f"Port {port} is taken" in errors
+
+
+def test_a_file_that_is_no_scene_is_a_sentence_before_anything_is_served(tmp_path):
+    bad = tmp_path / "bad.ply"
+    bad.write_bytes(b"not a scene")
+    process, line = start(bad)
+    _, errors = process.communicate(timeout=60)
+    assert line == ""
+    assert process.returncode != 0
+    assert "gaussian_lens_app.errors" in errors.splitlines()[-1]
