@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,23 +29,32 @@ def load_capture(path: str | Path, scene: Gaussians | None = None, report: Repor
     FileError with one sentence. `report` hears of photos being undistorted, which happens once.
     """
     path = Path(path)
-    readers = _readers(path)
-    failures = []
-    for read in readers:
+    failures: list[CaptureError | BadFile] = []
+    doubtful: list[Capture] = []
+    for read in _readers(path):
         try:
             capture = _to_capture(read(), path, report)
+            _check_frame(capture, scene)
         except (CaptureError, BadFile) as error:
             failures.append(error)
             continue
-        if scene is None or sees(capture, scene):
-            return _with_notes(capture, doubts(capture, scene) if scene is not None else ())
-        failures.append(
-            CaptureError(
-                f"None of the {len(capture)} photos of {path} looks at the scene: the capture and the scene do not "
-                "share a coordinate frame. Give the capture that the scene was made from."
-            )
-        )
+        notes = doubts(capture, scene) if scene is not None else ()
+        skipped = tuple(f"Other cameras of this folder were left aside: {failure}" for failure in failures)
+        capture = dataclasses.replace(capture, notes=(*capture.notes, *skipped, *notes))
+        if not notes:
+            return capture
+        doubtful.append(capture)
+    if doubtful:
+        return doubtful[0]
     raise failures[0]
+
+
+def _check_frame(capture: Capture, scene: Gaussians | None) -> None:
+    if scene is not None and not sees(capture, scene):
+        raise CaptureError(
+            f"None of the {len(capture)} photos of {capture.root} looks at the scene: capture and scene do not share "
+            "a coordinate frame. Give the capture that the scene was made from."
+        )
 
 
 def _readers(path: Path) -> list[Callable[[], Shots]]:
@@ -142,7 +152,3 @@ def _fitted(shot: Shot, file: Path) -> _Found:
 def _photo(item: _Found, source: Path) -> Photo:
     name = item.shot.name if Path(item.shot.name).suffix else item.shot.name + item.file.suffix
     return Photo(name, item.lens.undistorted().camera(item.shot.viewmat), source)
-
-
-def _with_notes(capture: Capture, notes: tuple[str, ...]) -> Capture:
-    return Capture(capture.photos, capture.points, capture.root, (*capture.notes, *notes))

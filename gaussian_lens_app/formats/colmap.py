@@ -24,7 +24,7 @@ _PHOTO_FOLDERS = ("images", "input", "images_2", "images_4", "images_8", "")
 
 def find_models(path: Path) -> list[Path]:
     """Folders that hold a sparse model, for a capture's folder, the model's own, or that of the photos beside it."""
-    roots = [path, path / "sparse", *sorted(path.glob("sparse/*")), *sorted(path.glob("colmap/sparse/*"))]
+    roots = [path, path / "0", path / "sparse", *sorted(path.glob("sparse/*")), *sorted(path.glob("colmap/sparse/*"))]
     if holds_photos(path):
         roots += [path.parent / "sparse", *sorted(path.parent.glob("sparse/*"))]
     found = [root for root in roots if _kind(root)]

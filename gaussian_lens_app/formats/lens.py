@@ -15,8 +15,8 @@ from gaussian_lens_app.scene import Camera
 if TYPE_CHECKING:
     import pycolmap
 
-_SMALLEST = 16
-"""An undistorted photo narrower than this means that the distortion parameters are nonsense."""
+_SMALLEST = 0.25
+"""Less than this of a photo's side left by undistorting (COLMAP stops at 0.2): the parameters are nonsense."""
 _LARGEST = 1 << 20
 
 
@@ -58,7 +58,7 @@ class Lens:
         import pycolmap
 
         camera = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), self.colmap())
-        if min(camera.width, camera.height) < _SMALLEST:
+        if camera.width < _SMALLEST * self.width or camera.height < _SMALLEST * self.height:
             raise CaptureError(
                 f"Undistorting {self.width}x{self.height} photos leaves {camera.width}x{camera.height} pixels: "
                 f"the {self.model} parameters {', '.join(f'{p:g}' for p in self.params)} cannot be right."

@@ -88,7 +88,9 @@ class Body:
             texts = [_without_lists(line.decode("latin-1"), element) for line in lines]
             return np.loadtxt(texts, dtype, comments=None, ndmin=1)
         except (ValueError, IndexError, OverflowError) as error:
-            raise BadFile(f"{self._name} has a line that does not fit its header ({error}): it is damaged.") from error
+            raise BadFile(
+                f"{self._name} has a line that does not fit its header ({error}): it is damaged or truncated."
+            ) from error
 
     def _walk(self, element: Element) -> Iterator[tuple[bytes, bytes]]:
         """(whole row, its scalars only) for rows whose length depends on lists."""

@@ -71,7 +71,8 @@ def _shot(frame: dict, shared: dict, file: str, name: str, path: Path, capture: 
     short = PurePosixPath(file).name
     places = [path.parent / file, capture / name, capture / short, path.parent / "images" / short]
     merged = {**{k: v for k, v in shared.items() if k != "frames"}, **frame}
-    lens = _lens(merged, where) if _number(merged, "w", where) else _lens_by_photo(merged, where)
+    sized = _number(merged, "w", where) and _number(merged, "h", where)
+    lens = _lens(merged, where) if sized else _lens_by_photo(merged, where)
     return Shot(name, np.linalg.inv(camtoworld), lens, tuple(dict.fromkeys(places)))
 
 
