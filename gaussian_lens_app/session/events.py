@@ -35,9 +35,11 @@ class Outcome:
     """False: the old splats stayed; `Session.force` applies it all the same."""
     edit: Edit | None
     added: int
-    """Gaussians the patch puts in."""
+    """Gaussians that are new."""
+    changed: int
+    """Gaussians put in for one taken out."""
     removed: int
-    """Gaussians the patch takes out."""
+    """Gaussians taken out for nothing."""
     seconds: float
 
 

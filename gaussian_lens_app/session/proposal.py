@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
@@ -44,5 +45,10 @@ class Proposal:
 
     def outcome(self, edit: Edit | None) -> Outcome:
         """What to tell of it: applied as `edit`, or refused."""
-        added, removed = len(self.patch.added), len(self.patch.removed)
-        return Outcome(self.name, self.verdict, edit is not None, edit, added, removed, self.seconds)
+        patch = self.patch
+        parents = patch.parents.cpu()
+        heirs = torch.isin(parents, patch.removed.cpu())
+        changed = int(heirs.sum())
+        removed = len(patch.removed) - len(parents[heirs].unique())
+        added = len(patch.added) - changed
+        return Outcome(self.name, self.verdict, edit is not None, edit, added, changed, removed, self.seconds)

@@ -65,8 +65,9 @@ def outcome_line(outcome: Outcome) -> str:
     head = f"✔ Swapped in{gain}" if outcome.applied else f"✖ Not swapped in{gain}"
     if outcome.applied and not verdict.accepted:
         head = f"✔ Swapped in at your word{gain}"
-    counts = f"{outcome.added:,} Gaussians added, {outcome.removed:,} taken out, {outcome.seconds:.1f} s"
-    return f"{head}  \n{_plain(verdict.sentence)}  \n{counts}"
+    numbers = {"new": outcome.added, "changed": outcome.changed, "gone": outcome.removed}
+    counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
+    return f"{head}  \n{_plain(verdict.sentence)}  \nGaussians: {counts or 'none changed'} · {outcome.seconds:.1f} s"
 
 
 def failure_line(status: JobStatus) -> str:

@@ -63,14 +63,14 @@ def test_progress_tells_the_stage_and_the_time_left():
 def test_the_outcome_gives_the_verdict_with_its_number_whatever_it_was():
     good = Verdict(True, True, 2.43, 0.2, "a.jpg", "Better than before.")
     bad = Verdict(False, True, -0.71, 0.2, "a.jpg", "Worse than before.")
-    applied = words.outcome_line(Outcome("refine 1", good, True, None, 1200, 3, 4.2))
+    applied = words.outcome_line(Outcome("refine 1", good, True, None, 1200, 3, 0, 4.2))
     assert "+2.4 dB" in applied
     assert "Better than before." in applied
-    assert "1,200 Gaussians added" in applied
-    refused = words.outcome_line(Outcome("refine 1", bad, False, None, 1200, 3, 4.2))
+    assert "1,200 new, 3 changed · 4.2 s" in applied
+    refused = words.outcome_line(Outcome("refine 1", bad, False, None, 1200, 3, 0, 4.2))
     assert "Not swapped in" in refused
     assert "-0.7 dB" in refused
-    forced = words.outcome_line(Outcome("refine 1", bad, True, None, 1200, 3, 4.2))
+    forced = words.outcome_line(Outcome("refine 1", bad, True, None, 1200, 3, 0, 4.2))
     assert "at your word" in forced
 
 
