@@ -3,7 +3,10 @@
 import errno
 import os
 import resource
+import shutil
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 from splats import some_gaussians
@@ -80,14 +83,24 @@ def test_a_folder_as_the_target_has_its_sentence(tmp_path):
         save(tmp_path / "a.ply", some_gaussians())
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_has_its_sentence(tmp_path):
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(ExportError, match="may not write there"):
-            save(tmp_path / "a.ply", some_gaussians())
-    finally:
-        tmp_path.chmod(0o700)
+@pytest.fixture
+def read_only_folder():
+    """A folder that this process may not write to; root, who may always, becomes nobody for the while."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_folder_has_its_sentence(read_only_folder):
+    with pytest.raises(ExportError, match="may not write there"):
+        save(read_only_folder / "a.ply", some_gaussians())
+    assert os.listdir(read_only_folder) == []
 
 
 def test_a_place_nobody_may_write_to_has_its_sentence():
