@@ -1,0 +1,131 @@
+"""From files to figures: the whole of `gsr evaluate` on a small capture."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+
+from gaussian_lens_app import benchmark
+from gaussian_lens_app.benchmark import EvaluateSettings, evaluate
+from gaussian_lens_app.errors import CaptureError, MethodError
+from gaussian_lens_app.formats import load, save
+from gaussian_lens_app.raster.reference import ReferenceRasterizer
+from gaussian_lens_app.scene import Capture
+from tests.scenes import board
+
+RASTERIZER = ReferenceRasterizer()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """scene.ply and a capture of nine photos with their cameras."""
+    folder = tmp_path_factory.mktemp("bench")
+    made = board(RASTERIZER, fine=24, coarse=8, photos=9, width=64)
+    save(folder / "scene.ply", made.scene)
+    write_capture(made.capture, folder / "capture")
+    return folder
+
+
+def write_capture(capture: Capture, folder: Path) -> None:
+    """Photos and a transforms.json (OpenGL axes)."""
+    (folder / "images").mkdir(parents=True)
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    frames = []
+    for photo in capture.photos:
+        iio.imwrite(folder / "images" / photo.name, photo.load().numpy())
+        pose = photo.camera.camtoworld @ flip
+        frames.append({"file_path": f"images/{photo.name}", "transform_matrix": pose.tolist()})
+    camera = capture.photos[0].camera
+    intrinsics = {
+        "camera_model": "PINHOLE", "fl_x": camera.K[0, 0].item(), "fl_y": camera.K[1, 1].item(),
+        "cx": camera.K[0, 2].item(), "cy": camera.K[1, 2].item(), "w": camera.width, "h": camera.height,
+    }  # fmt: skip
+    (folder / "transforms.json").write_text(json.dumps({**intrinsics, "frames": frames}))
+
+
+def settings(folder: Path, **changes) -> EvaluateSettings:
+    values = {"methods": ("input", "pixels"), "boxes": 1, "low_long_side": 16, "budget_seconds": 30.0}
+    return EvaluateSettings(capture=folder / "capture", scene=folder / "scene.ply", **{**values, **changes})
+
+
+def test_the_json_says_what_was_measured_on_what(folder):
+    evaluation = evaluate(settings(folder), rasterizer=RASTERIZER)
+    report = json.loads(json.dumps(evaluation.to_json()))
+    promised = {"capture", "scene", "scene_sha256", "holdout", "device", "threads", "versions", "rows", "means"}
+    assert promised <= report.keys()
+    assert report["test_photos"] == ["photo_04.png"]
+    assert len(report["context_photos"]) == 8
+    row = {
+        "photo", "box", "method", "mode", "render_mode", "applied", "psnr_before", "psnr_after", "psnr_candidate",
+        "ssim_before", "ssim_after", "ms_ssim_before", "ms_ssim_after", "outside_psnr_before", "outside_psnr_after",
+        "judge_gain_db", "judge_photo", "seconds", "judge_seconds", "budget_seconds", "gaussians_before",
+        "gaussians_removed", "gaussians_added", "peak_memory_mb",
+    }  # fmt: skip
+    assert all(row <= values.keys() for values in report["rows"])
+    assert report["rows"][0]["box"] == [24, 18, 40, 30]
+
+
+def test_test_photos_of_noise_give_the_same_candidates(folder, tmp_path):
+    run = settings(folder, methods=("pixels",))
+    evaluate(dataclasses.replace(run, save=tmp_path / "true"), rasterizer=RASTERIZER)
+    target = folder / "capture" / "images" / "photo_04.png"
+    kept = target.read_bytes()
+    iio.imwrite(target, np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    try:
+        evaluate(dataclasses.replace(run, save=tmp_path / "noise"), rasterizer=RASTERIZER)
+    finally:
+        target.write_bytes(kept)
+    (name,) = [path.name for path in (tmp_path / "true").iterdir()]
+    scenes = [load(tmp_path / kind / name).gaussians for kind in ("true", "noise")]
+    for (_, first), (_, second) in zip(scenes[0].tensors(), scenes[1].tensors(), strict=True):
+        assert torch.equal(first, second)
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(folder, tmp_path, monkeypatch):
+    run = settings(folder, rows=tmp_path / "rows.jsonl")
+    first = evaluate(run, rasterizer=RASTERIZER)
+    lines = run.rows.read_text().splitlines()
+    assert len(lines) == 3
+    run.rows.write_text("\n".join(lines[:2]) + "\n")
+    asked = []
+    monkeypatch.setattr(benchmark, "_upgraded", lambda trial, report: asked.append(trial) or refuse())
+    again = evaluate(run, rasterizer=RASTERIZER)
+    assert len(asked) == 1
+    assert again.rows[0] == first.rows[0]
+    assert evaluate(run, rasterizer=RASTERIZER).rows == again.rows
+    assert len(asked) == 1
+
+
+def refuse():
+    raise MethodError("Not today.")
+
+
+def test_rows_of_other_settings_are_not_taken_over(folder, tmp_path, monkeypatch):
+    run = settings(folder, methods=("input",), rows=tmp_path / "rows.jsonl")
+    evaluate(run, rasterizer=RASTERIZER)
+    other = evaluate(dataclasses.replace(run, low_long_side=20), rasterizer=RASTERIZER)
+    assert len(other.rows) == 1
+    assert len(run.rows.read_text().splitlines()) == 2
+
+
+def test_smaller_photos_can_be_asked_for(folder):
+    run = settings(folder, methods=("input",), photo_long_side=32, test_long_side=48, whole=True)
+    (row,) = evaluate(run, rasterizer=RASTERIZER).rows
+    assert row.box is None
+    context, test = benchmark._split(benchmark.load_capture(run.capture), run)
+    assert {photo.camera.width for photo in context.photos} == {32}
+    assert {photo.camera.width for photo in test.photos} == {48}
+
+
+def test_an_unknown_method_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(MethodError, match="sharpen"):
+        evaluate(settings(tmp_path, methods=("sharpen",)), rasterizer=RASTERIZER)
+
+
+def test_a_holdout_that_leaves_no_test_photo_gets_a_sentence(folder):
+    with pytest.raises(CaptureError, match="another holdout"):
+        evaluate(settings(folder, holdout=(100, 50)), rasterizer=RASTERIZER)
