@@ -8,6 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from gaussian_lens_app.commands.arguments import Device, Holdout, OptionalPath, OptionalPixels, parse_holdout
+from gaussian_lens_app.commands.device import ready_rasterizer
 from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.commands.reading import check_target, tell
 
@@ -60,8 +61,9 @@ class Evaluate:
 
         choices = {name: value for name, value in vars(self).items() if name != "json"}
         choices["holdout"] = holdout
+        rasterizer = ready_rasterizer(self.device)
         with Progress() as progress:
-            evaluation = evaluate(EvaluateSettings(**choices), progress)
+            evaluation = evaluate(EvaluateSettings(**choices), progress, rasterizer)
         print(evaluation.table(), end="")
         if self.json is not None:
             tell(*(f"Wrote {path}" for path in write_report(evaluation, self.json)))

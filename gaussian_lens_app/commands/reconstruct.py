@@ -10,6 +10,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from gaussian_lens_app.commands.arguments import Device, OptionalHoldout, Output, parse_holdout
+from gaussian_lens_app.commands.device import ready_rasterizer
 from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.commands.reading import check_target, read_capture
 
@@ -46,7 +47,7 @@ class Reconstruct:
         holdout = parse_holdout(self.holdout) if self.holdout else None
         from gaussian_lens_app import formats
         from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstruct
-        from gaussian_lens_app.raster import ANTIALIASED, for_device
+        from gaussian_lens_app.raster import ANTIALIASED
 
         settings = ReconstructSettings(
             long_side=self.long_side,
@@ -57,7 +58,7 @@ class Reconstruct:
             random_points=self.random_points,
             seed=self.seed,
         )
-        rasterizer = for_device(self.device)
+        rasterizer = ready_rasterizer(self.device)
         capture = read_capture(self.capture)
         context, test = capture.split(holdout) if holdout else (capture, capture.only([]))
         started = time.monotonic()

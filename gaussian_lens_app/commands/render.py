@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from gaussian_lens_app.commands.arguments import Device, OptionalPath, OptionalPixels, Output
+from gaussian_lens_app.commands.device import ready_rasterizer
 from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.commands.reading import read_capture, read_scene
 from gaussian_lens_app.errors import CaptureError
@@ -39,10 +40,10 @@ class RenderViews:
     def run(self) -> None:
         from gaussian_lens_app.evaluation.views import render_views
         from gaussian_lens_app.optimize.reconstruct import device_of
-        from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, for_device
+        from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
 
         cameras = self._cameras()
-        rasterizer = for_device(self.device)
+        rasterizer = ready_rasterizer(self.device)
         scene = read_scene(self.scene).gaussians.to(device_of(rasterizer))
         mode = ANTIALIASED if self.mode == "antialiased" else CLASSIC
         with Progress() as progress:
@@ -51,14 +52,14 @@ class RenderViews:
 
     def _cameras(self) -> list[tuple[str, Camera]]:
         """(name, camera) for each picture."""
-        if (self.capture is None) == (self.cameras is None):
-            raise CaptureError("Say where the cameras come from: either --capture DIR or --cameras JSON.")
-        if self.capture is not None:
-            cameras = [(photo.name, photo.camera) for photo in read_capture(self.capture).photos]
-        else:
-            from gaussian_lens_app import formats
+        from gaussian_lens_app import formats
 
-            cameras = list(formats.load_cameras(self.cameras))
+        if self.capture is not None and self.cameras is None:
+            cameras = [(photo.name, photo.camera) for photo in read_capture(self.capture).photos]
+        elif self.cameras is not None and self.capture is None:
+            cameras = formats.load_cameras(self.cameras)
+        else:
+            raise CaptureError("Say where the cameras come from: either --capture DIR or --cameras JSON.")
         if self.long_side is None:
             return cameras
         return [(name, camera.with_long_side(self.long_side)) for name, camera in cameras]

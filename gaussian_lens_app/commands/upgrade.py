@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from gaussian_lens_app.commands.arguments import BoxPixels, Device, OptionalPath, Output
+from gaussian_lens_app.commands.device import ready_rasterizer
 from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.commands.reading import check_target, read_capture, read_scene
 
@@ -83,7 +84,6 @@ class Upgrade:
     def _open(self, results: list[UpgradeResult]) -> Session:
         """A session whose upgrades also land in `results`, where their details are."""
         from gaussian_lens_app.optimize.reconstruct import device_of
-        from gaussian_lens_app.raster import for_device
         from gaussian_lens_app.session import Session
         from gaussian_lens_app.upgrade import upgrade
 
@@ -91,7 +91,7 @@ class Upgrade:
             results.append(upgrade(request, report))
             return results[-1]
 
-        rasterizer = for_device(self.device)
+        rasterizer = ready_rasterizer(self.device)
         file = read_scene(self.scene)
         capture = read_capture(self.capture, file.gaussians)
         scene = file.gaussians.to(device_of(rasterizer))
