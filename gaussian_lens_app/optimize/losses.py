@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gaussian_lens_app.optimize.ssim import ssim_and_gradient
+from gaussian_lens_app.optimize.ssim import l1_ssim_and_gradient
 
 Mask = Float[Tensor, "H W"] | Bool[Tensor, "H W"]
 
@@ -25,7 +25,7 @@ def l1(rendered: Float[Tensor, "H W 3"], photo: Float[Tensor, "H W 3"], mask: Ma
 
 def dssim(rendered: Float[Tensor, "H W 3"], photo: Float[Tensor, "H W 3"], mask: Mask | None = None) -> Tensor:
     """1 - mean SSIM, over the mask's weight where there is one; a window may reach beyond the mask."""
-    return _Dssim.apply(rendered, photo, mask)  # pyright: ignore[reportReturnType]
+    return l1_dssim(rendered, photo, 1.0, mask)
 
 
 def l1_dssim(
@@ -34,7 +34,7 @@ def l1_dssim(
     """(1 - weight) * L1 + weight * (1 - SSIM), the loss of 3DGS (Kerbl et al. 2023, equation 7)."""
     if weight == 0:
         return l1(rendered, photo, mask)
-    return (1 - weight) * l1(rendered, photo, mask) + weight * dssim(rendered, photo, mask)
+    return _L1Dssim.apply(rendered, photo, weight, mask)  # pyright: ignore[reportReturnType]
 
 
 def psnr_of_mse(mse: float) -> float:
@@ -42,19 +42,19 @@ def psnr_of_mse(mse: float) -> float:
     return -10 * math.log10(max(mse, 1e-10))
 
 
-class _Dssim(torch.autograd.Function):
+class _L1Dssim(torch.autograd.Function):
     """The kernel returns value and gradient together, so the gradient is kept from the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, rendered: Tensor, photo: Tensor, mask: Mask | None) -> Tensor:
+    def forward(ctx: Any, rendered: Tensor, photo: Tensor, weight: float, mask: Mask | None) -> Tensor:
         weights = None if mask is None else mask.to(torch.float32)
-        total, gradient = ssim_and_gradient(rendered, photo, weights)
+        total, gradient = l1_ssim_and_gradient(rendered, photo, 1 - weight, -weight, weights)
         count = rendered.numel() if weights is None else max(3 * float(weights.sum()), 1.0)
         ctx.save_for_backward(gradient)
-        ctx.scale = -1 / count
-        return 1 - total / count
+        ctx.count = count
+        return weight + total / count
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * (ctx.scale * outputs[0]), None, None
+        return gradient * (outputs[0] / ctx.count), None, None, None

@@ -29,7 +29,7 @@ next_row: Any = take_ticket  # numba adds an argument of its own, which pyright 
 
 
 def ssim_map(image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W 3"]:
-    """SSIM at every pixel; beyond the border both images are 0. No gradients (see `ssim_and_gradient`)."""
+    """SSIM at every pixel; beyond the border both images are 0. No gradients (see `l1_ssim_and_gradient`)."""
     if image.is_cuda:
         return ssim_map_torch(image, other)
     x, y = _rows(image), _rows(other)
@@ -38,22 +38,28 @@ def ssim_map(image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"]) -> Fl
     return torch.from_numpy(values).view(image.shape)
 
 
-def ssim_and_gradient(
-    image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"], weights: Float[Tensor, "H W"] | None = None
+def l1_ssim_and_gradient(
+    image: Float[Tensor, "H W 3"],
+    other: Float[Tensor, "H W 3"],
+    l1_weight: float,
+    ssim_weight: float,
+    weights: Float[Tensor, "H W"] | None = None,
 ) -> tuple[Tensor, Float[Tensor, "H W 3"]]:
-    """(sum over pixels and channels of weights * SSIM, its derivative to `image`)."""
+    """(sum over pixels and channels of weights * (l1_weight * |difference| + ssim_weight * SSIM), its derivative)."""
     if image.is_cuda:
         with torch.enable_grad():
             leaf = image.detach().requires_grad_()
-            values = ssim_map_torch(leaf, other)
+            values = l1_weight * (leaf - other).abs() + ssim_weight * ssim_map_torch(leaf, other)
             total = (values if weights is None else values * weights[..., None]).sum()
             return total.detach(), torch.autograd.grad(total, leaf)[0]
     x, y = _rows(image), _rows(other)
     factors = np.ones((1, 1), np.float32) if weights is None else _rows(weights)
-    slopes, sums, gradient = np.empty((3, *x.shape), np.float32), np.empty(len(x)), np.empty_like(x)
-    threads.run(_slopes, _blurred_moments(x, y), factors, weights is not None, slopes, sums)
-    threads.run(_pulled_back, slopes, x, y, gradient)
-    return torch.tensor(sums.sum(), dtype=torch.float32), torch.from_numpy(gradient).view(image.shape)
+    slopes, gradient, sums = np.empty((3, *x.shape), np.float32), np.empty_like(x), np.empty((2, len(x)))
+    threads.run(_slopes, _blurred_moments(x, y), factors, weights is not None, slopes, sums[0])
+    mix = np.array([l1_weight, ssim_weight], np.float32)
+    threads.run(_pulled_back, slopes, x, y, factors, weights is not None, mix, gradient, sums[1])
+    total = ssim_weight * sums[0].sum() + l1_weight * sums[1].sum()
+    return torch.tensor(total, dtype=torch.float32), torch.from_numpy(gradient).view(image.shape)
 
 
 def ssim_map_torch(image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W 3"]:
@@ -178,18 +184,36 @@ def _weigh(weights, value, to_mean, to_square, to_product):
 
 
 @kernel
-def _pulled_back(slopes, x, y, gradient, tickets):
-    """Derivative to x: blur(to_mean) + 2 x blur(to_square) + y blur(to_product); the window is symmetric."""
+def _pulled_back(slopes, x, y, weights, weighted, mix, gradient, sums, tickets):
+    """Derivative to x, and each row's weighted sum of |x - y|.
+
+    SSIM's part is blur(to_mean) + 2 x blur(to_square) + y blur(to_product): the window is symmetric.
+    """
     height, n = x.shape
     padded = np.zeros(n + 6 * RADIUS, np.float32)
     rows = np.empty((3, n), np.float32)
-    across = np.empty(n, np.float32)
+    across, sign, size = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
     r = next_row(tickets)
     while r < height:
         for q in range(3):
             _blur_across(slopes[q], r, across)
             _blur_along(across, padded, rows[q])
+        _difference(x[r], y[r], sign, size)
+        if weighted:
+            for j in range(n):
+                sign[j] *= weights[r, j // 3]
+                size[j] *= weights[r, j // 3]
         out = gradient[r]
         for j in range(n):
-            out[j] = rows[0, j] + TWO * x[r, j] * rows[1, j] + y[r, j] * rows[2, j]
+            similar = rows[0, j] + TWO * x[r, j] * rows[1, j] + y[r, j] * rows[2, j]
+            out[j] = mix[0] * sign[j] + mix[1] * similar
+        sums[r] = size.sum()
         r = next_row(tickets)
+
+
+@inline_jit
+def _difference(x, y, sign, size):
+    for j in range(x.shape[0]):
+        d = x[j] - y[j]
+        size[j] = abs(d)
+        sign[j] = np.float32(d > 0) - np.float32(d < 0)

@@ -1,6 +1,5 @@
 """Cloning, splitting, pruning and relocating Gaussians."""
 
-
 import pytest
 import torch
 

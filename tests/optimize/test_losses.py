@@ -5,7 +5,7 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from gaussian_lens_app.optimize.losses import dssim, l1, l1_dssim
-from gaussian_lens_app.optimize.ssim import ssim_and_gradient, ssim_map, ssim_map_torch
+from gaussian_lens_app.optimize.ssim import l1_ssim_and_gradient, ssim_map, ssim_map_torch
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def test_gradient_is_that_of_plain_torch_in_double_precision(pair, masked):
     rendered, photo = pair
     weights = torch.rand(photo.shape[:2], generator=torch.Generator().manual_seed(2)) if masked else None
     leaf = rendered.double().requires_grad_()
-    values = ssim_map_torch(leaf, photo.double())
+    values = 0.3 * (leaf - photo.double()).abs() - 0.7 * ssim_map_torch(leaf, photo.double())
     expected = (values if weights is None else values * weights[..., None]).sum()
     expected.backward()
-    total, gradient = ssim_and_gradient(rendered, photo, weights)
+    total, gradient = l1_ssim_and_gradient(rendered, photo, 0.3, -0.7, weights)
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert leaf.grad is not None
     assert (gradient - leaf.grad).norm() < 1e-4 * leaf.grad.norm()
