@@ -11,6 +11,8 @@ BAR_WIDTH = 30
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 10.0
 """Without a terminal a long stage says so this often: enough for a log, not a flood."""
+STAGE_SECONDS = 0.5
+"""Without a terminal stages shorter than this may go unsaid."""
 
 
 class Progress:
@@ -26,12 +28,17 @@ class Progress:
 
     def __call__(self, stage: str, fraction: float) -> None:
         now = time.monotonic()
-        pause = REDRAW_SECONDS if self.interactive else LINE_SECONDS
         name = stage.partition(":")[0]  # what follows are figures that change all the time
-        if name == self._stage and now - self._shown_at < pause:
+        if now - self._shown_at < self._pause(name == self._stage):
             return
         self._stage, self._shown_at = name, now
         self._show(self._text(stage, min(max(fraction, 0.0), 1.0), now - self._started))
+
+    def _pause(self, same_stage: bool) -> float:
+        """Seconds between two updates."""
+        if self.interactive:
+            return REDRAW_SECONDS if same_stage else 0.0
+        return LINE_SECONDS if same_stage else STAGE_SECONDS
 
     def __enter__(self) -> Progress:
         return self

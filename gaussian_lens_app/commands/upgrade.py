@@ -76,7 +76,7 @@ class Upgrade:
         finally:
             session.close()
         if self.report is not None:
-            text = json.dumps(self._report(before, outcome.applied, results[0]), indent=1)
+            text = json.dumps(self._report(before, outcome, results[0]), indent=1)
             self.report.write_text(text + "\n", encoding="utf-8")
         self._tell(outcome)
         return 0 if outcome.applied else REFUSED
@@ -117,28 +117,29 @@ class Upgrade:
     def _tell(self, outcome: Outcome) -> None:
         print(outcome.verdict.sentence)
         if outcome.applied:
-            print(f"{self.output}: {outcome.removed} Gaussians replaced by {outcome.added} in {outcome.seconds:.1f} s")
+            counts = f"{outcome.added} Gaussians added, {outcome.changed} changed, {outcome.removed} removed"
+            print(f"{self.output}: {counts} in {outcome.seconds:.1f} s")
         else:
             print("Nothing was written: the old splats stay. To write the result all the same, add --force.")
 
-    def _report(self, before: int, applied: bool, result: UpgradeResult) -> dict[str, Any]:
-        removed, added = len(result.patch.removed), len(result.patch.added)
+    def _report(self, before: int, outcome: Outcome, result: UpgradeResult) -> dict[str, Any]:
         return {
             "scene": str(self.scene),
             "capture": str(self.capture),
-            "output": str(self.output) if applied else None,
+            "output": str(self.output) if outcome.applied else None,
             "photo": self.photo,
             "box": list(self.box),
             "method": self.method,
             "budget": {"seconds": self.budget_seconds, "gaussians": self.budget_gaussians},
-            "applied": applied,
+            "applied": outcome.applied,
             "verdict": asdict(result.verdict),
             "gaussians": {
                 "before": before,
                 "selected": result.region.count,
-                "removed": removed,
-                "added": added,
-                "after": before - removed + added if applied else before,
+                "added": outcome.added,
+                "changed": outcome.changed,
+                "removed": outcome.removed,
+                "after": before + (outcome.added - outcome.removed if outcome.applied else 0),
             },
             "seconds": {**result.seconds, "total": sum(result.seconds.values())},
             "photos": result.patch.provenance.get("photos", []),

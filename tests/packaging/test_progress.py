@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+
 from gaussian_lens_app.commands.progress import Progress
 
 
@@ -10,14 +12,26 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_log_gets_one_line_a_stage_and_no_control_characters():
+@pytest.fixture()
+def clock(monkeypatch):
+    """Seconds that tests set."""
+    now = [0.0]
+    monkeypatch.setattr("gaussian_lens_app.commands.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_gets_a_line_a_stage_and_one_now_and_then(clock):
     log = io.StringIO()
     with Progress(log) as progress:
-        for step in range(1000):
+        for step in range(200):
+            clock[0] = step / 10
             progress(f"Fitting: loss {1 - step / 1000}", step / 1000)
+        clock[0] = 20.0
         progress("Judging", 0.95)
-    lines = log.getvalue().splitlines()
-    assert [line.split("(")[0].split() for line in lines] == [["0%", "Fitting:", "loss", "1.0"], ["95%", "Judging"]]
+        clock[0] = 20.1
+        progress("A stage too short to be told", 0.96)
+    lines = [line.split("(")[0].split() for line in log.getvalue().splitlines()]
+    assert [line[1] for line in lines] == ["Fitting:", "Fitting:", "Judging"]
     assert "\r" not in log.getvalue()
 
 
