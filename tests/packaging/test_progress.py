@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture()
+@pytest.fixture
 def clock(monkeypatch):
     """Seconds that tests set."""
     now = [0.0]
