@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
+import imageio.v3 as iio
 import torch
 
 from gaussian_lens_app.raster import Rasterizer
@@ -35,6 +38,23 @@ def board(rasterizer: Rasterizer, *, fine: int = 48, coarse: int = 16, photos: i
         for i, (camera, picture) in enumerate(zip(cameras, pictures, strict=True))
     )
     return Board(scene, truth, Capture(taken))
+
+
+def write_capture(capture: Capture, folder: Path) -> None:
+    """Put photos and a transforms.json (OpenGL axes) into a new folder."""
+    (folder / "images").mkdir(parents=True)
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    frames = []
+    for photo in capture.photos:
+        iio.imwrite(folder / "images" / photo.name, photo.load().numpy())
+        pose = photo.camera.camtoworld @ flip
+        frames.append({"file_path": f"images/{photo.name}", "transform_matrix": pose.tolist()})
+    camera = capture.photos[0].camera
+    intrinsics = {
+        "camera_model": "PINHOLE", "fl_x": camera.K[0, 0].item(), "fl_y": camera.K[1, 1].item(),
+        "cx": camera.K[0, 2].item(), "cy": camera.K[1, 2].item(), "w": camera.width, "h": camera.height,
+    }  # fmt: skip
+    (folder / "transforms.json").write_text(json.dumps({**intrinsics, "frames": frames}))
 
 
 def camera_at(angle: float, distance: float = 3.5, width: int = 240, height: int | None = None) -> Camera:

@@ -14,8 +14,7 @@ from gaussian_lens_app.benchmark import EvaluateSettings, evaluate
 from gaussian_lens_app.errors import CaptureError, MethodError
 from gaussian_lens_app.formats import load, save
 from gaussian_lens_app.raster.reference import ReferenceRasterizer
-from gaussian_lens_app.scene import Capture
-from tests.scenes import board
+from tests.scenes import board, write_capture
 
 RASTERIZER = ReferenceRasterizer()
 
@@ -28,23 +27,6 @@ def folder(tmp_path_factory) -> Path:
     save(folder / "scene.ply", made.scene)
     write_capture(made.capture, folder / "capture")
     return folder
-
-
-def write_capture(capture: Capture, folder: Path) -> None:
-    """Photos and a transforms.json (OpenGL axes)."""
-    (folder / "images").mkdir(parents=True)
-    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
-    frames = []
-    for photo in capture.photos:
-        iio.imwrite(folder / "images" / photo.name, photo.load().numpy())
-        pose = photo.camera.camtoworld @ flip
-        frames.append({"file_path": f"images/{photo.name}", "transform_matrix": pose.tolist()})
-    camera = capture.photos[0].camera
-    intrinsics = {
-        "camera_model": "PINHOLE", "fl_x": camera.K[0, 0].item(), "fl_y": camera.K[1, 1].item(),
-        "cx": camera.K[0, 2].item(), "cy": camera.K[1, 2].item(), "w": camera.width, "h": camera.height,
-    }  # fmt: skip
-    (folder / "transforms.json").write_text(json.dumps({**intrinsics, "frames": frames}))
 
 
 def settings(folder: Path, **changes) -> EvaluateSettings:
