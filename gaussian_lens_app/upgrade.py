@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from gaussian_lens_app.errors import NothingSelected
-from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, pooled
+from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, Task, find_method
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
@@ -61,7 +61,7 @@ def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     folds = [_run_method(request, region, view, within(report, *span)) for view, span in _spans(judge_views)]
     clock.lap("method")
     report("Judging", 0.9)
-    verdict = _judge(request, judge_views, folds)
+    verdict = _judge(request, region, judge_views, folds)
     clock.lap("judge")
     patch = dataclasses.replace(folds[0], provenance={**folds[0].provenance, "verdict": dataclasses.asdict(verdict)})
     report("Done", 1.0)
@@ -116,12 +116,24 @@ def _without(capture: Capture, views: tuple[PhotoView, ...], photo: int) -> tupl
     return capture.only(kept), moved
 
 
-def _judge(request: UpgradeRequest, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
+def photos_resolve(scene: Gaussians, region: Region) -> bool:
+    """Whether some photo has pixels smaller than the region's typical splat, so that it can verify detail there."""
+    middle = scene.log_scales[region.selected].sort(-1).values[:, 1].exp()
+    order = middle.argsort()
+    weights = region.contributions[region.selected][order].cumsum(0)
+    typical = middle[order][int((weights < weights[-1] / 2).sum())]
+    return any(view.resolution * float(typical) > 1 for view in region.views)
+
+
+def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
     verdicts = [
         judge(request.scene, patch.apply(request.scene), request.capture, view, request.rasterizer, request.mode)
         for view, patch in zip(views, folds, strict=True)
         if view is not None and request.capture is not None
     ]
+    if verdicts and not photos_resolve(request.scene, region) and request.capture is not None:
+        after, kept = folds[0].apply(request.scene), [view for view in views if view is not None]
+        return judge_low_resolution(request.scene, after, request.capture, kept, request.rasterizer, request.mode)
     if not verdicts:
         return Verdict(
             True, False, None, None, None, "Not judged: no photo is left to measure on. Detail not verified."

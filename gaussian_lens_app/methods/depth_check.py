@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.methods.targets import Target
-from gaussian_lens_app.scene import Camera
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,11 @@ class DepthCheckSettings:
     """A step moves the pixel so far in the other photo that moves most."""
     photos: int = 3
     """Photos compared with, those nearest to the pixel's own."""
-    better: float = 0.8
+    better: float = 0.9
     """A candidate wins when its cost is below this part of the present depth's."""
-    tolerance: float = 0.06
+    tolerance: float = 0.2
     """Mean absolute difference (0..1, patches freed of their mean) from which photos contradict the depth..."""
-    contrast: float = 0.7
+    contrast: float = 1.0
     """...unless the patch itself varies so much that this part of its variation excuses more."""
 
 
@@ -39,19 +38,20 @@ def check_depths(
     positions: Float[Tensor, "gh gw 2"],
     depths: Float[Tensor, "gh gw"],
     others: list[Target],
-    stride: int,
+    spacing: int,
     settings: DepthCheckSettings,
 ) -> tuple[Float[Tensor, "gh gw"], Bool[Tensor, "gh gw"]]:
     """(depths, those that contradicted the photos moved to where they agree; False where they agree nowhere).
 
-    Plane sweep over a few hypotheses: patch differences to the nearest photos, smoothed over neighbouring blocks.
+    Plane sweep over a few hypotheses at positions of the target's photo `spacing` pixels apart: patch differences to
+    the nearest photos, smoothed over neighbours.
     """
-    others = _nearest(target, others, settings.photos)
-    factors = _candidates(target, positions, depths, others, settings)
-    spread = float(max(1, stride))
-    patch = _sample(target, _patches(positions, spread))
+    patches = positions[..., None, :] + spacing * positions.new_tensor(_PATCH)
+    patch = _sample(target, patches)
     reference = patch - patch.mean(-2, keepdim=True)
-    costs = torch.stack([_cost(target, positions, depths * f, reference, others, spread) for f in factors])
+    sights = [Sight.of(target, other, patches) for other in _nearest(target, others, settings.photos)]
+    factors = _candidates(depths, sights, settings)
+    costs = torch.stack([_cost(depths * factor, reference, sights) for factor in factors])
     costs = F.avg_pool2d(costs[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
     best, index = costs.min(0)
     present = costs[settings.steps]
@@ -61,30 +61,47 @@ def check_depths(
     return new_depths, torch.where(moved, best, present) < limit
 
 
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Another photo looking along the target's pixel rays: a point at depth z lies at `ray * z + origin` before it."""
+
+    other: Target
+    rays: Float[Tensor, "gh gw P 3"]
+    """The target's rays in the other photo's pixels (homogeneous), per unit of the target's depth."""
+    origin: Float[Tensor, "3"]
+
+    @staticmethod
+    def of(target: Target, other: Target, pixels: Float[Tensor, "gh gw P 2"]) -> Sight:
+        homogeneous = torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1)
+        other_from_target = other.camera.viewmat @ target.camera.camtoworld
+        R, t = other_from_target[:3, :3], other_from_target[:3, 3]
+        project = other.camera.K @ R @ torch.linalg.inv(target.camera.K)
+        return Sight(other, homogeneous @ project.T, other.camera.K @ t)
+
+    def pixels(self, depths: Float[Tensor, "gh gw"]) -> tuple[Float[Tensor, "gh gw P 2"], Bool[Tensor, "gh gw"]]:
+        """(where the rays' points at these depths fall, whether the middle one is in the other photo's window)."""
+        points = self.rays * depths[..., None, None] + self.origin
+        pixels = points[..., :2] / points[..., 2:].clamp_min(1e-6)
+        x0, y0, x1, y1 = self.other.rect
+        x, y = pixels[..., 0, :].unbind(-1)
+        return pixels, (x >= x0) & (x < x1) & (y >= y0) & (y < y1) & (points[..., 0, 2] > 0)
+
+
 def _nearest(target: Target, others: list[Target], count: int) -> list[Target]:
     distance = lambda other: float((other.camera.position - target.camera.position).norm())  # noqa: E731
     return sorted(others, key=distance)[:count]
 
 
-def _candidates(
-    target: Target, positions: Tensor, depths: Tensor, others: list[Target], settings: DepthCheckSettings
-) -> Float[Tensor, "2*steps+1"]:
+def _candidates(depths: Tensor, sights: list[Sight], settings: DepthCheckSettings) -> Float[Tensor, "2*steps+1"]:
     """Factors on the depth, in steps that move the typical pixel `pixels_per_step` in the photo that moves most."""
     usable = depths > 0
-    pixels, z = positions[usable], depths[usable]
     nudge = 1e-3
-    shifts = []
-    for other in others:
-        here, _ = other.camera.project(target.camera.unproject(pixels, z))
-        there, _ = other.camera.project(target.camera.unproject(pixels, z * (1 + nudge)))
-        shifts.append(float((there - here).norm(dim=-1).median()) / nudge if len(z) else 0.0)
-    step = settings.pixels_per_step / max(max(shifts), 1e-3)
-    step = min(step, 0.05)
+    fastest = 1e-3
+    for sight in sights if bool(usable.any()) else []:
+        moved = sight.pixels(depths * (1 + nudge))[0] - sight.pixels(depths)[0]
+        fastest = max(fastest, float(moved[usable][:, 0].norm(dim=-1).median()) / nudge)
+    step = min(settings.pixels_per_step / fastest, 0.05)
     return torch.exp(step * torch.arange(-settings.steps, settings.steps + 1, device=depths.device))
-
-
-def _patches(positions: Tensor, spread: float) -> Float[Tensor, "gh gw P 2"]:
-    return positions[..., None, :] + spread * positions.new_tensor(_PATCH)
 
 
 def _sample(target: Target, pixels: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 3"]:
@@ -98,27 +115,14 @@ def _sample(target: Target, pixels: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 
     return values[0, :, 0].T.reshape(*pixels.shape[:-1], 3)
 
 
-def _cost(
-    target: Target, positions: Tensor, depths: Tensor, reference: Tensor, others: list[Target], spread: float
-) -> Float[Tensor, "gh gw"]:
+def _cost(depths: Tensor, reference: Float[Tensor, "gh gw P 3"], sights: list[Sight]) -> Float[Tensor, "gh gw"]:
     """Difference of the patches to the photos that agree best (the better half: the rest may be occluded)."""
-    patches = _patches(positions, spread)
-    points = target.camera.unproject(patches, depths[..., None].expand(patches.shape[:-1]))
-    costs = torch.stack([_difference(other, points, reference) for other in others])
-    kept = (len(others) + 1) // 2
-    return costs.sort(0).values[:kept].mean(0)
+    costs = torch.stack([_difference(sight, depths, reference) for sight in sights])
+    return costs.sort(0).values[: (len(sights) + 1) // 2].mean(0)
 
 
-def _difference(other: Target, points: Tensor, reference: Tensor) -> Float[Tensor, "gh gw"]:
-    pixels, z = _project(other.camera, points)
-    values = _sample(other, pixels)
+def _difference(sight: Sight, depths: Tensor, reference: Tensor) -> Float[Tensor, "gh gw"]:
+    pixels, inside = sight.pixels(depths)
+    values = _sample(sight.other, pixels)
     difference = (values - values.mean(-2, keepdim=True) - reference).abs().mean((-1, -2))
-    x0, y0, x1, y1 = other.rect
-    x, y = pixels[..., 0, :].unbind(-1)
-    outside = (x < x0) | (x >= x1) | (y < y0) | (y >= y1) | (z[..., 0] <= 0)
-    return difference.masked_fill(outside, 1.0)
-
-
-def _project(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
-    pixels, z = camera.project(points.reshape(-1, 3))
-    return pixels.reshape(*points.shape[:-1], 2), z.reshape(points.shape[:-1])
+    return torch.where(inside, difference, 1.0)

@@ -6,7 +6,7 @@ unit-free (sized by the pixel's footprint), checked against other photos, and co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +26,14 @@ class PixelSettings:
     """Faint: at 0.3 the layer veils what was there (-2.7 dB unfitted, in a prototype), at 0.05 it gains at once."""
     footprint: float = 0.7
     """Standard deviation in strides."""
-    gain: float = 1.0
+    gain: float = 2.0
     """The colour overshoots the photo by this part of (photo - render): a faint layer moves the image only so far."""
     least_alpha: float = 0.5
     """A pixel whose accumulated opacity is lower has no median depth."""
-    depth_check: DepthCheckSettings | None = DepthCheckSettings()
+    check_spacing: int = 6
+    """Depths are checked every so many pixels."""
+    depth_check: DepthCheckSettings | None = field(default_factory=DepthCheckSettings)
+    """None: trust the scene's depth."""
 
 
 def pixel_gaussians(target: Target, others: list[Target], stride: int, settings: PixelSettings) -> Gaussians:
@@ -40,12 +43,30 @@ def pixel_gaussians(target: Target, others: list[Target], stride: int, settings:
     render = _block_means(target.render.rgb, stride)
     depths, valid = _block_depths(target, stride, settings.least_alpha)
     if settings.depth_check is not None and others:
-        depths, consistent = check_depths(target, positions, depths, others, stride, settings.depth_check)
+        depths, consistent = _checked(target, depths, others, stride, settings)
         valid = valid & consistent
     colors = (photo + settings.gain * (photo - render))[valid]
     return _isotropic(
         target.camera, positions[valid], depths[valid], colors, stride * settings.footprint, settings.opacity
     )
+
+
+def _checked(
+    target: Target, depths: Float[Tensor, "gh gw"], others: list[Target], stride: int, settings: PixelSettings
+) -> tuple[Float[Tensor, "gh gw"], Bool[Tensor, "gh gw"]]:
+    """Depths corrected by the other photos, and which of them those do not contradict.
+
+    Checked on a coarser grid: depth errors are smoother than photos, and the sweep is the costly part of inserting.
+    """
+    assert settings.depth_check is not None
+    coarse = max(1, round(settings.check_spacing / stride))
+    some = slice(coarse // 2, None, coarse)
+    positions = _block_centres(target, stride)[some, some]
+    before = depths[some, some]
+    after, consistent = check_depths(target, positions, before, others, coarse * stride, settings.depth_check)
+    factors = torch.where(before > 0, after / before.clamp_min(1e-9), 1.0)
+    enlarge = lambda grid: F.interpolate(grid[None, None].float(), depths.shape, mode="nearest")[0, 0]  # noqa: E731
+    return depths * enlarge(factors), enlarge(consistent) > 0.5
 
 
 def _block_centres(target: Target, stride: int) -> Float[Tensor, "gh gw 2"]:

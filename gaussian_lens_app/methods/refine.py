@@ -18,7 +18,7 @@ from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
 from gaussian_lens_app.methods.targets import Target, make_target, matched_exposure
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local, touching
-from gaussian_lens_app.scene import Gaussians, Patch
+from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class RefineSettings:
     """Add pixel-guided Gaussians."""
     fit: bool = True
     """Fit selected and new Gaussians to the photos."""
-    photos: int = 6
+    photos: int = 8
     """Fit to so many of the best photos."""
     pixel_photos: int = 2
     """Take pixel Gaussians from so many of them."""
-    least_stride: int = 2
+    least_stride: int = 3
     """Pixels per new Gaussian along each axis, at least; the budget may ask for more."""
     prune_opacity: float = 0.01
     """New Gaussians fainter than this after fitting are dropped."""
@@ -77,13 +77,15 @@ class Refine:
         assert capture is not None
         views = list(task.region.views)
         stop_view = views.pop(min(3, len(views) - 1)) if self.settings.fit and len(views) >= 3 else None
-        make = lambda view: make_target(task.scene, capture, view, task.rasterizer, task.mode)  # noqa: E731
-        targets = [make(view) for view in views[: self.settings.photos]]
-        stop = make(stop_view) if stop_view is not None else None
-        if self.settings.exposure:
-            targets = [matched_exposure(target) for target in targets]
-            stop = matched_exposure(stop) if stop is not None else None
+        targets = [self._target(task, capture, view) for view in views[: self.settings.photos]]
+        stop = self._target(task, capture, stop_view) if stop_view is not None else None
         return targets, stop
+
+    def _target(self, task: Task, capture: Capture, view: PhotoView) -> Target:
+        target = make_target(task.scene, capture, view, task.rasterizer, task.mode)
+        if not self.settings.exposure:
+            return target
+        return matched_exposure(target, task.scene, capture.photos[view.photo], task.rasterizer, task.mode)
 
     def _insert(self, task: Task, targets: list[Target], report: Report) -> Gaussians:
         """Pixel Gaussians from the best photos, as dense as the budget allows."""

@@ -34,20 +34,20 @@ class Window(Protocol):
 class LocalFitSettings:
     """Steps and rates. Lengths are in units of each Gaussian's own size, so any scene unit will do."""
 
-    steps: int = 60
+    steps: int = 90
     largest_window: int = 384
     """A step fits at most so many pixels a side, a random part of the photo's window."""
     ring_weight: float = 0.1
     """Weight of pixels outside the mask: they hold the surroundings in place."""
     means: float = 0.05
-    log_scales: float = 0.02
+    log_scales: float = 0.04
     quats: float = 0.02
     logit_opacities: float = 0.05
     sh0: float = 0.02
     shN: float = 0.002
     check_every: int = 10
     """Steps between looks at the photo kept out of the fit."""
-    patience: int = 3
+    patience: int = 5
     """So many looks without improvement end the fit."""
     final_rate: float = 0.1
     """The rates fall along a cosine to this part."""
