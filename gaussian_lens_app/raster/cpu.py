@@ -99,6 +99,12 @@ class _Splatting(torch.autograd.Function):
         return *result, None, None, None
 
 
+def kernel_inputs(scene: Gaussians, camera: Camera, mode: RenderMode, crop: Rect | None = None) -> passes.Inputs:
+    """What the kernels read for a plain picture of all SH bands; for measuring them one by one."""
+    view = pack_view(camera, crop or camera.rect, mode)
+    return _inputs([tensor for _, tensor in scene.tensors()], None, None, scene.sh_degree, view)
+
+
 def _inputs(tensors, features: Tensor | None, background: Tensor | None, degree: int, view: np.ndarray):
     """What the kernels read: contiguous float32 without a copy where it already is."""
     arrays = [_array(tensor) for tensor in tensors]

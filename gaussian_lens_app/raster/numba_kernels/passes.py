@@ -105,16 +105,33 @@ def list_splats(inputs: Inputs) -> Listing:
 
 def forward(inputs: Inputs, keep: bool) -> tuple[Listing, Images]:
     """Draw; `keep` what `backward` will need."""
+    images = blank_images(inputs, keep)  # first: an image too large for the memory is refused before any work
+    listing = list_splats(inputs)
+    blend(inputs, listing, images)
+    return listing, images
+
+
+def blank_images(inputs: Inputs, keep: bool) -> Images:
+    """Images to be filled."""
     width, height = inputs.size
-    rgb, blended = (np.empty((height, width, channels), np.float32) for channels in (3, inputs.features.shape[1]))
-    alpha, depth, median = (np.empty((height, width), np.float32) for _ in range(3))
-    listing = list_splats(inputs)  # after the images: an image too large for the memory is refused before any work
-    saved = np.empty((len(listing.starts) - 1 if keep else 0, composite.SAVED), np.float32)
+    tiles = -(-width // TILE) * -(-height // TILE)
+    return Images(
+        rgb=np.empty((height, width, 3), np.float32),
+        alpha=np.empty((height, width), np.float32),
+        depth=np.empty((height, width), np.float32),
+        median=np.empty((height, width), np.float32),
+        features=np.empty((height, width, inputs.features.shape[1]), np.float32),
+        saved=np.empty((tiles if keep else 0, composite.SAVED), np.float32),
+    )
+
+
+def blend(inputs: Inputs, listing: Listing, images: Images) -> None:
+    """Fill the images from the tile lists."""
     run(
-        composite.composite, listing.splats, listing.starts, listing.listed, listing.columns, width, height,
-        inputs.background, inputs.features, rgb, alpha, depth, median, blended, saved,
+        composite.composite, listing.splats, listing.starts, listing.listed, listing.columns, *inputs.size,
+        inputs.background, inputs.features,
+        images.rgb, images.alpha, images.depth, images.median, images.features, images.saved,
     )  # fmt: skip
-    return listing, Images(rgb, alpha, depth, median, blended, saved)
 
 
 @dataclass(frozen=True, eq=False)
