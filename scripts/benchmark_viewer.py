@@ -161,7 +161,7 @@ def rest(browser: ScriptedBrowser, orbit: Orbit, centre: np.ndarray, size: tuple
     move(browser, orbit, centre, 0.5 + 0.1 * turn)
     stopped = time.perf_counter()
     browser.look(orbit.position(1.0 + turn), centre)
-    last = browser.last_frame(quiet=1.5)
+    last = browser.last_frame(quiet=2.5)
     if last is None or last.size != size:
         raise RuntimeError("The full-size picture never came.")
     return last.at - stopped

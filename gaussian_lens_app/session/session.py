@@ -85,6 +85,12 @@ class Session:
         return self._edited.sources
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the readers of the scene and its photos want the user to know."""
+        found = () if self.file is None else tuple(str(finding) for finding in self.file.findings)
+        return found + (() if self.capture is None else self.capture.notes)
+
+    @property
     def history(self) -> tuple[Edit, ...]:
         """Edits in force, oldest first."""
         return self._done

@@ -87,7 +87,9 @@ class View:
         self.display.changed = self.host.rerender
         self._set_theme()
         self.flights = Flights()
-        self.box_tool = BoxTool(self.server, session, self.host, lambda: self.panel.refresh())
+        self.box_tool = BoxTool(
+            self.server, session, self.host, changed=lambda: self.panel.refresh(), boxed=self.flights.forget
+        )
         self.panel = Panel(self.server, session, self.display, self.box_tool, self.flights)
         self.server.on_client_disconnect(self.flights.forget)
         self._unsubscribe = session.subscribe(self._on_event)

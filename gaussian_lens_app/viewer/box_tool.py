@@ -21,8 +21,16 @@ SMALLEST = 8
 class BoxTool:
     """Turns rectangles on the screen into the session's selection, and keeps the box in sight."""
 
-    def __init__(self, server: viser.ViserServer, session: Session, host: Host, changed: Callable[[], None]):
-        self.server, self.session, self.host, self._changed = server, session, host, changed
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        session: Session,
+        host: Host,
+        changed: Callable[[], None],
+        boxed: Callable[[viser.ClientHandle], None],
+    ):
+        """`changed()` hears of the tool being armed or not, `boxed(browser)` of every new box."""
+        self.server, self.session, self.host, self._changed, self._boxed = server, session, host, changed, boxed
         self.armed = False
         self.target: Target | None = None
         self.client: viser.ClientHandle | None = None
@@ -65,6 +73,7 @@ class BoxTool:
             )
             return
         self.client = event.client
+        self._boxed(event.client)
         self.target = locate(self.session.scene, box, self.session.rasterizer, self.session.mode)
         if self.target is None:
             hide_outline(self.server)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Region
@@ -37,8 +37,7 @@ class Display:
         camera = camera_of(view, size).to(scene.device)
         with torch.inference_mode():
             rgb = self.session.rasterizer.render(scene, camera, mode=self.session.mode).rgb
-            # In place after the first step: a temporary a step would cost a fifth of the drawing.
-            return (rgb * 255).add_(0.5).clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        return _as_bytes(rgb) if rgb.device.type == "cpu" else (rgb.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
 
     def set_tint(self, on: bool) -> None:
         self.tint_selection = on
@@ -63,6 +62,14 @@ class Display:
         if kept is None or kept[0] is not scene or kept[1] is not region:
             kept = self._drawn = (scene, region, tinted(scene, region.selected))
         return kept[2]
+
+
+def _as_bytes(rgb: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """0..1 as 0..255. On one thread: torch would share so small a work out, and beside a job its threads wait longer
+    for each other than the work takes."""
+    scaled = rgb.numpy() * np.float32(255)
+    scaled += np.float32(0.5)
+    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
 
 
 def tinted(scene: Gaussians, selected: Bool[Tensor, "N"]) -> Gaussians:

@@ -215,7 +215,7 @@ class Panel:
         """Every line and every button as the session is now."""
         session, selection = self.session, self.session.selection
         with self._lock, self.server.atomic():
-            self._facts.content = words.facts(session.name, session.scene, session.capture)
+            self._facts.content = words.facts(session.name, session.scene, session.capture, session.notes)
             self._selection.content = words.selection_line(selection, self.box_tool.armed)
             self._select.label = "Cancel selecting" if self.box_tool.armed else "Select region"
             self._clear.visible = selection is not None

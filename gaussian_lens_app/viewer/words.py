@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.jobs import JobState, JobStatus
 from gaussian_lens_app.scene import Capture, Gaussians
@@ -9,9 +11,10 @@ from gaussian_lens_app.session import Outcome, Selection
 from gaussian_lens_app.session.choices import Choice
 
 
-def facts(name: str, scene: Gaussians, capture: Capture | None) -> str:
-    """The scene in two lines."""
-    return f"**{_plain(name)}**  \n{len(scene):,} Gaussians · SH degree {scene.sh_degree}  \n{_photos(capture)}"
+def facts(name: str, scene: Gaussians, capture: Capture | None, notes: Sequence[str] = ()) -> str:
+    """The scene in a few lines, with what its readers found worth saying."""
+    lines = [f"**{_plain(name)}**", f"{len(scene):,} Gaussians · SH degree {scene.sh_degree}", _photos(capture)]
+    return "  \n".join(lines + [f"*{_plain(note)}*" for note in notes])
 
 
 def _photos(capture: Capture | None) -> str:
