@@ -33,10 +33,10 @@ from gaussian_lens_app.raster.numba_kernels.lanes import (
     store,
     take_ticket,
     total,
+    totals,
+    totals_of_four,
 )
 from gaussian_lens_app.raster.numba_kernels.layout import (
-    ABS_X,
-    ABS_Y,
     BLUE,
     DEPTH,
     GRAD,
@@ -49,17 +49,7 @@ from gaussian_lens_app.raster.numba_kernels.layout import (
     PXY,
     PYY,
     RED,
-    S_X,
-    S_XX,
-    S_XY,
-    S_Y,
-    S_YY,
     TILE,
-    V_BLUE,
-    V_DEPTH,
-    V_GREEN,
-    V_RED,
-    S,
 )
 
 # Planes of the scratch; the first two are those that composite saved.
@@ -78,7 +68,7 @@ def composite_grad(
     scratch = np.empty(V_FEATURES + channels * PIXELS, np.float32)
     partial = np.empty(TILE * channels, np.float32)
     last_of_row = np.empty(TILE, np.int64)
-    flat = splats.reshape(-1)
+    flat, flat_slots = splats.reshape(-1), per_slot.reshape(-1)
     while True:
         tile = take_ticket(tickets)
         if tile >= starts.shape[0] - 1:
@@ -98,14 +88,14 @@ def composite_grad(
             last = max(last, last_of_row[row])
         for k in range(max(start, last), end):
             if trainable[listed[k]]:
-                per_slot[listed_slot[k]] = ZERO
+                store(flat_slots, listed_slot[k] * GRAD, splat(ZERO))
                 features_per_slot[listed_slot[k]] = ZERO
         for k in range(last - 1, start - 1, -1):
             prefetch(flat, listed[max(k - AHEAD, start)] * 16)
             i, slot = listed[k], listed_slot[k]
             pair_grad(
                 splats[i], features[i], trainable[i], k, starts[tile], x0, y0, last_of_row, absolute, scratch, partial,
-                per_slot[slot], features_per_slot[slot],
+                flat_slots, slot, features_per_slot[slot],
             )  # fmt: skip
 
 
@@ -136,7 +126,7 @@ def load_gradients(scratch, x0, y0, background, alpha, depth, v_rgb, v_alpha, v_
 
 @inline_jit
 def pair_grad(
-    g, features, wanted, k, start, x0, y0, last_of_row, absolute, scratch, partial, result, features_result
+    g, features, wanted, k, start, x0, y0, last_of_row, absolute, scratch, partial, per_slot, slot, features_result
 ):  # fmt: skip
     """Step all pixels of the tile to before this splat; if it is wanted, write its sums over the tile."""
     channels = features.shape[0]
@@ -187,14 +177,10 @@ def pair_grad(
                 abs_x = abs_x + strength * magnitude(dx * (g[PXX] * np.float32(2)) + g[PXY] * dy)
                 abs_y = abs_y + strength * magnitude(bend + np.float32(2) * g[PYY] * dy)
     if wanted:
-        result[S_X], result[S_Y] = total(s * dx), total(s_y)
-        result[S_XX], result[S_XY], result[S_YY], result[S] = total(s * dx * dx), total(s_y * dx), total(s_yy), total(s)
-        result[V_RED], result[V_GREEN] = total(v_r), total(v_g)
-        result[V_BLUE], result[V_DEPTH] = total(v_b), total(v_z)
-        if absolute:
-            result[ABS_X], result[ABS_Y] = total(abs_x) * LN_2, total(abs_y) * LN_2
+        # In the order of layout.GRAD.
+        moments = totals_of_four(s * dx, s_y, s * dx * dx, s_y * dx)
+        rest = totals_of_four(s_yy, s, v_r, v_g)
+        colors = totals_of_four(v_b, v_z, abs_x * LN_2, abs_y * LN_2)
+        store(per_slot, slot * GRAD, totals(moments, rest, colors, splat(ZERO)))
         for channel in range(channels):
             features_result[channel] = total(load(partial, channel * TILE))
-
-
-assert GRAD == 12

@@ -24,9 +24,9 @@ MX, MY, PXX, PXY, PYY, PEAK, RED, GREEN, BLUE, DEPTH, SLOPE, SPREAD, NARROW, REA
 # NARROW, REACH     dy = SLOPE dx +- SPREAD sqrt(REACH - NARROW dx^2)
 # TOP_X, HEIGHT     its lowest point (largest dy) is at dx = TOP_X, dy = HEIGHT
 
-GRAD = 12
-"""Floats per (Gaussian, tile) pair going back. With s = dL/d(log alpha) at a pixel:"""
-S_X, S_Y, S_XX, S_XY, S_YY, S, V_RED, V_GREEN, V_BLUE, V_DEPTH, ABS_X, ABS_Y = range(GRAD)
+GRAD = 16
+"""Floats per (Gaussian, tile) pair going back, four of them unused. With s = dL/d(log alpha) at a pixel:"""
+S_X, S_Y, S_XX, S_XY, S_YY, S, V_RED, V_GREEN, V_BLUE, V_DEPTH, ABS_X, ABS_Y = range(12)
 # S_X .. S          sum over pixels of s dx, s dy, s dx^2, s dx dy, s dy^2, s
 # V_RED .. V_DEPTH  dL/d(colour), dL/d(depth)
 # ABS_X, ABS_Y      sum over pixels of |dL/d(centre)|

@@ -8,7 +8,7 @@ import numpy as np
 
 from gaussian_lens_app.raster.base import ALPHA_MIN, NEAR
 from gaussian_lens_app.raster.numba_kernels.jit import inline_jit, kernel
-from gaussian_lens_app.raster.numba_kernels.lanes import take_ticket
+from gaussian_lens_app.raster.numba_kernels.lanes import fill_exponentials, take_ticket
 from gaussian_lens_app.raster.numba_kernels.layout import (
     BLUE,
     COMPENSATE,
@@ -22,6 +22,7 @@ from gaussian_lens_app.raster.numba_kernels.layout import (
     GREEN,
     HEIGHT,
     HEIGHT_PX,
+    LOG2_ALPHA_MIN,
     MARGIN,
     MAX_X,
     MAX_Y,
@@ -123,11 +124,6 @@ def covariance(axes_x, axes_y, eps2d):
 
 
 @inline_jit
-def sigmoid(x):
-    return 1 / (1 + math.exp(-x))
-
-
-@inline_jit
 def view_direction(means, i, view):
     """Unit vector from the eye to the centre, and the distance."""
     x, y, z = means[i, 0] - view[EYE], means[i, 1] - view[EYE + 1], means[i, 2] - view[EYE + 2]
@@ -188,20 +184,15 @@ def misses_window(x, y, z, u, v, largest_scale, view):
 
 
 @inline_jit
-def project_one(means, quats, log_scales, logit_opacities, i, view, splat):
+def project_one(means, quats, i, scales, opacity, view, splat):
     """Fill all of a splat but its colour; the number of tiles it enters, 0 when it is not drawn."""
     x, y, z = to_camera(means, i, view)
     if not z >= NEAR:
         return 0
     u, v = clamp(x / z, view[MIN_X], view[MAX_X]), clamp(y / z, view[MIN_Y], view[MAX_Y])
-    largest = max(log_scales[i, 0], log_scales[i, 1], log_scales[i, 2])
-    if misses_window(x, y, z, u, v, math.exp(largest), view):
-        return 0
-    opacity = sigmoid(float(logit_opacities[i]))
-    if opacity < ALPHA_MIN:
+    if opacity < ALPHA_MIN or misses_window(x, y, z, u, v, max(scales), view):
         return 0
     w, qx, qy, qz, _ = unit_quat(quats, i)
-    scales = math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]), math.exp(log_scales[i, 2])
     row_x, row_y = jacobian_rows(u, v, z, view)
     axes_x, axes_y = projected_axes(row_x, row_y, rotation_columns(w, qx, qy, qz), scales)
     xx, xy, yy, sharp, blurred = covariance(axes_x, axes_y, view[EPS2D])
@@ -220,8 +211,9 @@ def fill_ellipse(splat, xx, xy, yy, determinant, opacity):
     splat[PXX] = -0.5 * LOG2_E * yy / determinant
     splat[PXY] = LOG2_E * xy / determinant
     splat[PYY] = -0.5 * LOG2_E * xx / determinant
-    splat[PEAK] = math.log2(opacity)
-    reach = 2 * math.log(opacity / ALPHA_MIN)
+    peak = math.log2(opacity)
+    splat[PEAK] = peak
+    reach = 2 / LOG2_E * (peak - LOG2_ALPHA_MIN)
     height = max(math.sqrt(reach * yy), 1e-6)
     splat[SLOPE], splat[SPREAD], splat[NARROW] = xy / xx, math.sqrt(determinant / xx), 1 / xx
     splat[REACH], splat[HEIGHT], splat[TOP_X] = reach, height, xy / yy * height
@@ -241,18 +233,41 @@ def project(means, quats, log_scales, logit_opacities, sh0, shN, degree, view, s
     """Fill `splats` and the number of tiles each Gaussian enters (0: not drawn)."""
     count = means.shape[0]
     bands = (degree + 1) * (degree + 1)
-    basis = np.empty(25, np.float32)
+    basis, scales, odds = np.empty(25, np.float32), np.empty(3 * BLOCK, np.float32), np.empty(BLOCK, np.float32)
     zero = np.float32(0)
     while True:
         start = take_ticket(tickets) * BLOCK
         if start >= count:
             break
-        for i in range(start, min(start + BLOCK, count)):
+        stop = min(start + BLOCK, count)
+        fill_scales_and_odds(log_scales, logit_opacities, start, stop, scales, odds)
+        for i in range(start, stop):
             splat = splats[i]
-            pairs[i] = project_one(means, quats, log_scales, logit_opacities, i, view, splat)
+            pairs[i] = 0
+            if is_finite(log_scales, logit_opacities, i):
+                opacity = 1 / (1 + float(odds[i - start]))
+                pairs[i] = project_one(means, quats, i, scales_of(scales, i - start), opacity, view, splat)
             if pairs[i] > 0:
                 x, y, z, _ = view_direction(means, i, view)
                 fill_basis(degree, x, y, z, basis)
                 splat[RED] = max(zero, color_channel(sh0, shN, i, 0, bands, basis))
                 splat[GREEN] = max(zero, color_channel(sh0, shN, i, 1, bands, basis))
                 splat[BLUE] = max(zero, color_channel(sh0, shN, i, 2, bands, basis))
+
+
+@inline_jit
+def fill_scales_and_odds(log_scales, logit_opacities, start, stop, scales, odds):
+    """Linear scales, and exp(-logit) = 1 / opacity - 1, of a block: sixteen at a time."""
+    fill_exponentials(log_scales.reshape(-1), 3 * start, 3 * stop, np.float32(1), scales)
+    fill_exponentials(logit_opacities, start, stop, np.float32(-1), odds)
+
+
+@inline_jit
+def scales_of(scales, n):
+    return float(scales[3 * n]), float(scales[3 * n + 1]), float(scales[3 * n + 2])
+
+
+@inline_jit
+def is_finite(log_scales, logit_opacities, i):
+    """What the exponentials would hide."""
+    return abs(log_scales[i, 0] + log_scales[i, 1] + log_scales[i, 2] + logit_opacities[i]) < np.float32(1e30)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from gaussian_lens_app.raster.numba_kernels.jit import inline_jit, kernel
-from gaussian_lens_app.raster.numba_kernels.lanes import take_ticket
+from gaussian_lens_app.raster.numba_kernels.lanes import load, splat, store, take_ticket
 from gaussian_lens_app.raster.numba_kernels.layout import (
     ABS_X,
     ABS_Y,
@@ -35,10 +33,11 @@ from gaussian_lens_app.raster.numba_kernels.projection import (
     covariance,
     cross,
     dot,
+    fill_scales_and_odds,
     jacobian_rows,
     projected_axes,
     rotation_columns,
-    sigmoid,
+    scales_of,
     to_camera,
     unit_quat,
     view_direction,
@@ -56,12 +55,16 @@ def project_grad(
 ):  # fmt: skip
     """Fill the v_ arrays; `v_shN` and `v_probe` only where they have rows."""
     count = means.shape[0]
-    basis, slopes, sums = np.empty(25, np.float32), np.empty((25, 3), np.float32), np.empty(GRAD, np.float64)
+    basis, slopes, sums = np.empty(25, np.float32), np.empty((25, 3), np.float32), np.empty(GRAD, np.float32)
+    scales, odds = np.empty(3 * BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    flat_slots = per_slot.reshape(-1)
     while True:
         start = take_ticket(tickets) * BLOCK
         if start >= count:
             break
-        for i in range(start, min(start + BLOCK, count)):
+        stop = min(start + BLOCK, count)
+        fill_scales_and_odds(log_scales, logit_opacities, start, stop, scales, odds)
+        for i in range(start, stop):
             v_means[i], v_quats[i], v_log_scales[i], v_logit_opacities[i], v_sh0[i] = 0, 0, 0, 0, 0
             if v_shN.shape[0] > 0:
                 v_shN[i] = 0
@@ -69,12 +72,14 @@ def project_grad(
                 v_probe[i] = 0
             if pairs[i] == 0 or not trainable[i]:
                 continue
-            sums[:] = 0
+            summed = splat(0.0)
             for slot in range(slots[i], slots[i] + pairs[i]):
                 if tile_of[slot] >= 0:
-                    for n in range(GRAD):
-                        sums[n] += per_slot[slot, n]
-            shape_grad(means, quats, log_scales, logit_opacities, i, view, sums,
+                    summed = summed + load(flat_slots, slot * GRAD)
+            store(sums, 0, summed)
+            n = i - start
+            opacity = 1 / (1 + float(odds[n]))
+            shape_grad(means, quats, i, scales_of(scales, n), opacity, view, sums,
                        v_means, v_quats, v_log_scales, v_logit_opacities, v_probe)  # fmt: skip
             color_grad(means, sh0, shN, degree, i, view, splats[i], sums, basis, slopes, v_means, v_sh0, v_shN)
 
@@ -91,7 +96,7 @@ def added(a, b):
 
 @inline_jit
 def shape_grad(
-    means, quats, log_scales, logit_opacities, i, view, sums,
+    means, quats, i, scales, opacity, view, sums,
     v_means, v_quats, v_log_scales, v_logit_opacities, v_probe,
 ):  # fmt: skip
     """Gradients through the 2D ellipse: centre, covariance, compensated opacity, depth."""
@@ -99,7 +104,6 @@ def shape_grad(
     u, v = clamp(x / z, view[MIN_X], view[MAX_X]), clamp(y / z, view[MIN_Y], view[MAX_Y])
     w, qx, qy, qz, norm = unit_quat(quats, i)
     columns = rotation_columns(w, qx, qy, qz)
-    scales = math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]), math.exp(log_scales[i, 2])
     row_x, row_y = jacobian_rows(u, v, z, view)
     axes_x, axes_y = projected_axes(row_x, row_y, columns, scales)
     xx, xy, yy, sharp, blurred = covariance(axes_x, axes_y, view[EPS2D])
@@ -116,7 +120,7 @@ def shape_grad(
     v_xx, v_xy, v_yy = 0.5 * (m0 * ca + m1 * cb), m0 * cb + m1 * cc, 0.5 * (m2 * cb + m3 * cc)
 
     # Opacity: d(log o)/d(logit) = 1 - o; the compensation is sqrt(sharp / blurred).
-    v_logit_opacities[i] = sums[S] * (1 - sigmoid(float(logit_opacities[i])))
+    v_logit_opacities[i] = sums[S] * (1 - opacity)
     v_axes_x, v_axes_y = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     if view[COMPENSATE] > 0:
         v_blurred = -0.5 * sums[S] / blurred
@@ -182,14 +186,14 @@ def scale_and_quat_grad(
 
 
 @inline_jit
-def color_grad(means, sh0, shN, degree, i, view, splat, sums, basis, slopes, v_means, v_sh0, v_shN):
+def color_grad(means, sh0, shN, degree, i, view, drawn, sums, basis, slopes, v_means, v_sh0, v_shN):
     """Gradients to the harmonics, and through the viewing direction to the centre; a colour clamped at 0 has none."""
     x, y, z, distance = view_direction(means, i, view)
     fill_basis(degree, x, y, z, basis)
     bands = (degree + 1) * (degree + 1)
-    red = np.float32(sums[V_RED] if splat[RED] > 0 else 0.0)
-    green = np.float32(sums[V_RED + 1] if splat[RED + 1] > 0 else 0.0)
-    blue = np.float32(sums[V_RED + 2] if splat[RED + 2] > 0 else 0.0)
+    red = sums[V_RED] if drawn[RED] > 0 else np.float32(0)
+    green = sums[V_RED + 1] if drawn[RED + 1] > 0 else np.float32(0)
+    blue = sums[V_RED + 2] if drawn[RED + 2] > 0 else np.float32(0)
     v_sh0[i, 0, 0], v_sh0[i, 0, 1], v_sh0[i, 0, 2] = basis[0] * red, basis[0] * green, basis[0] * blue
     if degree == 0:
         return
