@@ -71,6 +71,8 @@ class _Splatting(torch.autograd.Function):
         outputs = [torch.from_numpy(image) for image in (images.rgb, images.alpha, images.depth, images.median)]
         outputs.append(torch.from_numpy(images.features))
         ctx.mark_non_differentiable(outputs[3])
+        # Filling the missing ones is cheap, but torch's threads would spin on our cores for milliseconds afterwards.
+        ctx.set_materialize_grads(False)
         if any(ctx.needs_input_grad):
             ctx.drawn = inputs, listing, images, trainable
             # The kernels read these through numpy; saving them lets torch notice a change in place.
@@ -87,14 +89,17 @@ class _Splatting(torch.autograd.Function):
         wanted = np.ones(len(inputs.means), np.bool_) if trainable is None else trainable.numpy(force=True)
         asked = passes.Asked(np.ascontiguousarray(wanted), shN=needs[5] and inputs.shN.shape[1] > 0, probe=needs[8])
         with _memory_as_device_error():
-            grads = passes.Gradients(_array(v_rgb), _array(v_alpha), _array(v_depth), _array(v_features))
+            given = (v_rgb, v_alpha, v_depth, v_features)
+            drawn = (images.rgb, images.alpha, images.depth, images.features)
+            pairs = zip(given, drawn, strict=True)
+            grads = passes.Gradients(*(np.zeros_like(d) if g is None else _array(g) for g, d in pairs))
             found = passes.backward(inputs, listing, images, grads, asked)
         if needs[5] and not asked.shN:
             found["shN"] = np.zeros_like(inputs.shN)
         names = ("means", "quats", "log_scales", "logit_opacities", "sh0", "shN", "features")
         result = [torch.from_numpy(found[name]) if needs[n] else None for n, name in enumerate(names)]
-        left = 1 - torch.from_numpy(images.alpha)
-        result.append((v_rgb * left[..., None]).sum((0, 1)) if needs[7] else None)
+        left = 1 - images.alpha if needs[7] else np.zeros(0)
+        result.append(torch.from_numpy((grads.rgb * left[..., None]).sum((0, 1))) if needs[7] else None)
         result.append(torch.from_numpy(found["probe"]) if needs[8] else None)
         return *result, None, None, None
 
