@@ -27,17 +27,23 @@ class LearningRates:
     logit_opacities: float = 0.05
     sh0: float = 0.0025
     shN: float = 0.0025 / 20
+    settle_from: float = 0.6
+    """Part of the steps after which all rates but the centres' sink too, so that the last photos leave no trace."""
+    settled: float = 0.1
+    """What they sink to, exponentially, as a part of themselves."""
 
     def at(self, progress: float, extent: float) -> dict[str, float]:
         """Field name -> rate when `progress` in 0..1 of the steps are done."""
         means = self.means ** (1 - progress) * self.means_final**progress
+        late = max(0.0, (progress - self.settle_from) / (1 - self.settle_from))
+        calm = self.settled**late
         return {
             "means": means * extent,
-            "quats": self.quats,
-            "log_scales": self.log_scales,
-            "logit_opacities": self.logit_opacities,
-            "sh0": self.sh0,
-            "shN": self.shN,
+            "quats": self.quats * calm,
+            "log_scales": self.log_scales * calm,
+            "logit_opacities": self.logit_opacities * calm,
+            "sh0": self.sh0 * calm,
+            "shN": self.shN * calm,
         }
 
 

@@ -46,8 +46,8 @@ class LocalFitSettings:
     sh0: float = 0.02
     shN: float = 0.002
     check_every: int = 10
-    """Steps between looks at the photo kept out of the fit."""
-    patience: int = 5
+    """Steps between looks at the photos kept out of the fit."""
+    patience: int = 9
     """So many looks without improvement end the fit."""
     final_rate: float = 0.1
     """The rates fall along a cosine to this part."""
@@ -59,16 +59,16 @@ class LocalFit:
 
     gaussians: Gaussians
     steps: int
-    """Steps of the state returned: the best on the photo kept out."""
+    """Steps of the state returned: the best on the photos kept out."""
     stop_errors: tuple[float, ...]
-    """Mean squared error on the photo kept out, at the start and at each look; empty without one."""
+    """Mean squared error on the photos kept out, at the start and at each look; empty without any."""
 
 
 def fit_local(
     frozen: Gaussians,
     start: Gaussians,
     windows: Sequence[Window],
-    stop: Window | None,
+    stops: Sequence[Window],
     rasterizer: Rasterizer,
     mode: RenderMode,
     settings: LocalFitSettings,
@@ -77,14 +77,14 @@ def fit_local(
     seconds: float = math.inf,
     seed: int = 0,
 ) -> LocalFit:
-    """`start` fitted to the windows by Adam, one window a step, stopped early by `stop`.
+    """`start` fitted to the windows by Adam, one window a step, stopped early by photos kept out (`stops`).
 
     The rendered scene is `frozen` + `start`; only the latter moves. Reports after every step.
     """
     rates = _Rates(start, settings)
     generator = torch.Generator().manual_seed(seed)
     schedule = _Schedule(settings.steps, seconds)
-    best = _Best(stop, frozen, rasterizer, mode)
+    best = _Best(stops, frozen, rasterizer, mode)
     best.look(0, start)
     current = start
     for step in range(settings.steps):
@@ -178,17 +178,18 @@ class _Schedule:
 
 
 class _Best:
-    """The state that does best on a photo kept out of the fit; the last state where there is none."""
+    """The state that does best on the photos kept out of the fit; the last state where there are none."""
 
-    def __init__(self, stop: Window | None, frozen: Gaussians, rasterizer: Rasterizer, mode: RenderMode):
-        self.stop, self.frozen, self.rasterizer, self.mode = stop, frozen, rasterizer, mode
+    def __init__(self, stops: Sequence[Window], frozen: Gaussians, rasterizer: Rasterizer, mode: RenderMode):
+        self.stops, self.frozen, self.rasterizer, self.mode = stops, frozen, rasterizer, mode
         self.errors: list[float] = []
         self.best: tuple[int, Gaussians] | None = None
 
     def look(self, step: int, gaussians: Gaussians) -> None:
-        if self.stop is None:
+        if not self.stops:
             return
-        error = window_error(Gaussians.concat([self.frozen, gaussians]), self.stop, self.rasterizer, self.mode)
+        scene = Gaussians.concat([self.frozen, gaussians])
+        error = sum(window_error(scene, stop, self.rasterizer, self.mode) for stop in self.stops) / len(self.stops)
         if not self.errors or error < min(self.errors):
             self.best = (step, Gaussians(**{name: tensor.clone() for name, tensor in gaussians.tensors()}))
         self.errors.append(error)
