@@ -15,10 +15,14 @@ from torch import Tensor
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
 from gaussian_lens_app.methods.targets import Target, make_target, matched_exposure
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local, touching
 from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView
+
+STOP_RANKS = (2, 5)
+"""Photos kept out of the fit to stop it and to confirm it, counted from the best; never the last one left."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class RefineSettings:
     """Pixels per new Gaussian along each axis, at least; the budget may ask for more."""
     prune_opacity: float = 0.01
     """New Gaussians fainter than this after fitting are dropped."""
+    confirm: bool = True
+    """Leave as they were those Gaussians where photos kept out of the fit got worse."""
     exposure: bool = True
     """Match each photo's brightness to the scene's first."""
     pixels: PixelSettings = field(default_factory=PixelSettings)
@@ -60,26 +66,23 @@ class Refine:
         selected = task.region.selected
         _check(task)
         report("Reading the photos", 0.0)
-        targets, stop = self._targets(task)
+        targets, stops = self._targets(task)
         new = self._insert(task, targets, within(report, 0.05, 0.25))
         old = task.scene.take(selected)
-        count = len(old)
-        moving = Gaussians.concat([old, new])
-        steps = 0
+        moving, keep, steps = Gaussians.concat([old, new]), None, 0
         if self.settings.fit:
-            fit = self._fit(task, moving, targets, stop, within(report, 0.25, 0.98), deadline)
-            moving, steps = fit.gaussians, fit.steps
-        return self._patch(task, old, moving, count, [target.name for target in targets], steps)
+            moving, keep, steps = self._fit(task, old, new, targets, stops, within(report, 0.25, 0.98), deadline)
+        return self._patch(task, old, moving, keep, [target.name for target in targets], steps)
 
-    def _targets(self, task: Task) -> tuple[list[Target], Target | None]:
-        """Windows to fit to, and one kept out for stopping (where at least three photos see the region)."""
+    def _targets(self, task: Task) -> tuple[list[Target], list[Target]]:
+        """Windows to fit to, and windows kept out for stopping and confirming (where enough photos see the region)."""
         capture = task.capture
         assert capture is not None
         views = list(task.region.views)
-        stop_view = views.pop(min(3, len(views) - 1)) if self.settings.fit and len(views) >= 3 else None
-        targets = [self._target(task, capture, view) for view in views[: self.settings.photos]]
-        stop = self._target(task, capture, stop_view) if stop_view is not None else None
-        return targets, stop
+        kept = [rank for rank in STOP_RANKS if rank < len(views) - 1] if self.settings.fit else []
+        fitted = [view for rank, view in enumerate(views) if rank not in kept][: self.settings.photos]
+        stops = [self._target(task, capture, views[rank]) for rank in kept]
+        return [self._target(task, capture, view) for view in fitted], stops
 
     def _target(self, task: Task, capture: Capture, view: PhotoView) -> Target:
         target = make_target(task.scene, capture, view, task.rasterizer, task.mode)
@@ -104,12 +107,35 @@ class Refine:
         pixels = sum(int(target.mask.sum()) for target in sources)
         return max(self.settings.least_stride, math.ceil(math.sqrt(pixels / max(1, gaussians))))
 
-    def _fit(self, task: Task, moving: Gaussians, targets: list[Target], stop: Target | None, report, deadline: float):
-        frozen = task.scene.take(self._visible(task, [*targets, *([stop] if stop else [])]))
-        return fit_local(
-            frozen, moving, targets, stop, task.rasterizer, task.mode, self.settings.local, report,
-            seconds=max(0.1, deadline - time.monotonic()), seed=task.seed,
-        )  # fmt: skip
+    def _fit(
+        self,
+        task: Task,
+        old: Gaussians,
+        new: Gaussians,
+        targets: list[Target],
+        stops: list[Target],
+        report: Report,
+        deadline: float,
+    ) -> tuple[Gaussians, Bool[Tensor, "M"] | None, int]:
+        """(old and new Gaussians fitted, which of them the photos kept out confirm, steps)."""
+        frozen = task.scene.take(self._visible(task, [*targets, *stops]))
+        rasterizer, mode, start = task.rasterizer, task.mode, Gaussians.concat([old, new])
+        seconds = max(0.1, deadline - time.monotonic())
+        fit = fit_local(
+            frozen,
+            start,
+            targets,
+            stops,
+            rasterizer,
+            mode,
+            self.settings.local,
+            report,
+            seconds=seconds,
+            seed=task.seed,
+        )
+        if not stops or not self.settings.confirm:
+            return fit.gaussians, None, fit.steps
+        return fit.gaussians, confirmed(frozen, old, fit.gaussians, stops, rasterizer, mode), fit.steps
 
     def _visible(self, task: Task, targets: list[Target]) -> Bool[Tensor, "N"]:
         """Rows that are not selected and may show in a target: all that the fit must draw besides its own."""
@@ -118,17 +144,27 @@ class Refine:
             visible |= touching(task.scene, target.camera, target.rect)
         return visible & ~task.region.selected
 
-    def _patch(self, task: Task, old: Gaussians, moving: Gaussians, count: int, photos: list[str], steps: int) -> Patch:
-        keep = torch.ones(len(moving), dtype=torch.bool, device=moving.device)
+    def _patch(
+        self,
+        task: Task,
+        old: Gaussians,
+        moving: Gaussians,
+        keep: Bool[Tensor, "M"] | None,
+        photos: list[str],
+        steps: int,
+    ) -> Patch:
+        """Fitted Gaussians for the selected ones; unconfirmed ones stay as they were, faint new ones are dropped."""
+        count = len(old)
+        keep = torch.ones(len(moving), dtype=torch.bool, device=moving.device) if keep is None else keep.clone()
         if self.settings.fit:
-            keep[count:] = moving.opacities[count:] >= self.settings.prune_opacity
+            keep[count:] &= moving.opacities[count:] >= self.settings.prune_opacity
+        else:
+            keep[:count] = False
         rows = task.region.selected.nonzero()[:, 0].cpu()
-        parents = torch.full((len(moving),), -1)
-        parents[:count] = rows
-        if not self.settings.fit:
-            keep[:count], rows = False, rows[:0]
+        removed = rows[keep[:count].cpu()]
+        parents = torch.cat([rows, torch.full((len(moving) - count,), -1)])[keep.cpu()]
         provenance = {"method": self.name, "photos": photos, "steps": steps, "new": int(keep[count:].sum())}
-        return Patch(rows, moving.take(keep), parents[keep.cpu()], provenance=provenance)
+        return Patch(removed, moving.take(keep), parents, provenance=provenance)
 
 
 class FitOnly(Refine):

@@ -1,0 +1,54 @@
+"""Keep of a fit only what photos kept out of it confirm, place by place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.methods.targets import Target
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Gaussians
+
+RADIUS = 24
+"""Error changes are averaged over so many pixels to each side: single pixels tell noise, not the fit."""
+
+
+def confirmed(
+    frozen: Gaussians,
+    before: Gaussians,
+    after: Gaussians,
+    stops: Sequence[Target],
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+) -> Bool[Tensor, "A"]:
+    """Which Gaussians of `after` stand where the photos kept out got no worse.
+
+    A region is seldom of one piece: where the scene's depth is wrong, a fit explains each photo and no view between
+    them. `frozen` + `before` is the scene as it was, `frozen` + `after` as it would be. Gaussians no photo shows pass.
+    """
+    old, new = Gaussians.concat([frozen, before]), Gaussians.concat([frozen, after])
+    harm = after.means.new_zeros(len(after))
+    for stop in stops:
+        change = _smoothed(_error(new, stop, rasterizer, mode) - _error(old, stop, rasterizer, mode))
+        weights = (change * stop.mask)[..., None]
+        sums = rasterizer.contributions(new, stop.camera, weights, mode=mode, crop=stop.rect)
+        harm += sums[len(frozen) :, 0]
+    return harm <= 0
+
+
+def _error(scene: Gaussians, stop: Target, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "h w"]:
+    with torch.no_grad():
+        render = rasterizer.render(scene, stop.camera, mode=mode, crop=stop.rect)
+    return ((render.rgb - stop.photo) ** 2).mean(-1)
+
+
+def _smoothed(image: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Two box filters, edges without the pixels beyond them."""
+    planes = image[None, None]
+    for _ in range(2):
+        planes = F.avg_pool2d(planes, 2 * (RADIUS // 2) + 1, 1, RADIUS // 2, count_include_pad=False)
+    return planes[0, 0]
