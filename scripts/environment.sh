@@ -23,7 +23,7 @@ ensure_environment() {
     ensure_venv
     say "Installing into .venv (the first time takes a few minutes) ..."
     install_torch
-    .venv/bin/python -m pip install --quiet -c scripts/constraints-cpu.txt -e ".${1:+[$1]}" ||
+    .venv/bin/python -m pip install -qq -c scripts/constraints-cpu.txt -e ".${1:+[$1]}" ||
         give_up "The installation failed: read pip's message above, then run this script again; it goes on where it stopped."
     printf '%s %s\n' "$wanted" "$1" >"$stamp"
 }
@@ -73,7 +73,7 @@ install_torch() {
     if .venv/bin/python -c "import torch" 2>/dev/null; then
         return
     fi
-    .venv/bin/python -m pip install --quiet -c scripts/constraints-cpu.txt "torch==$version+cpu" 2>/dev/null && return
+    .venv/bin/python -m pip install -qq -c scripts/constraints-cpu.txt "torch==$version+cpu" 2>/dev/null && return
     say "No NVIDIA device is here, but your package index has no CPU build of torch $version, so pip fetches the CUDA" \
         "build (several GB). To avoid it, stop now (Ctrl-C) and run this again with PIP_EXTRA_INDEX_URL set to the CPU" \
         "address that the install page on PyTorch's website shows."
