@@ -55,4 +55,4 @@ def test_the_benchmark_writes_what_it_measured(tmp_path: Path):
     (measured,) = report["rows"]
     assert measured["sh_degree"] == 1
     assert measured["intersections"] > 0
-    assert measured["forward_ms"] >= measured["blend_ms"] > 0
+    assert min(measured[name] for name in ("forward_ms", "backward_ms", "blend_ms", "of_ceiling")) > 0
