@@ -17,9 +17,9 @@ from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
-from gaussian_lens_app.methods.targets import Target, make_target, matched_exposure
+from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local, touching
-from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView
+from gaussian_lens_app.scene import Gaussians, Patch
 
 STOP_RANKS = (2, 5)
 """Photos kept out of the fit to stop it and to confirm it, counted from the best; never the last one left."""
@@ -81,14 +81,11 @@ class Refine:
         views = list(task.region.views)
         kept = [rank for rank in STOP_RANKS if rank < len(views) - 1] if self.settings.fit else []
         fitted = [view for rank, view in enumerate(views) if rank not in kept][: self.settings.photos]
-        stops = [self._target(task, capture, views[rank]) for rank in kept]
-        return [self._target(task, capture, view) for view in fitted], stops
-
-    def _target(self, task: Task, capture: Capture, view: PhotoView) -> Target:
-        target = make_target(task.scene, capture, view, task.rasterizer, task.mode)
-        if not self.settings.exposure:
-            return target
-        return matched_exposure(target, task.scene, capture.photos[view.photo], task.rasterizer, task.mode)
+        chosen = [views[rank] for rank in kept] + fitted
+        targets = [make_target(task.scene, capture, view, task.rasterizer, task.mode) for view in chosen]
+        if self.settings.exposure:
+            targets = matched_exposures(targets, task.scene, capture, task.rasterizer, task.mode)
+        return targets[len(kept) :], targets[: len(kept)]
 
     def _insert(self, task: Task, targets: list[Target], report: Report) -> Gaussians:
         """Pixel Gaussians from the best photos, as dense as the budget allows."""

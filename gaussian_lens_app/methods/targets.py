@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,26 +44,30 @@ def make_target(
 
 EXPOSURE_LONG_SIDE = 160
 """Exposure is a matter of the whole photo; so few pixels tell it."""
-EXPOSURE_SLACK = 0.1
-"""A brightness so near the scene's is left alone: on photos of one exposure what is measured is the scene's own error,
-and taking it out of the photos cost 0.5 dB on the demo's boxes."""
 EXPOSURE_LIMIT = 1.5
 
 
-def matched_exposure(
-    target: Target, scene: Gaussians, photo: Photo, rasterizer: Rasterizer, mode: RenderMode
-) -> Target:
-    """The target with its photo's channels scaled to the scene's brightness.
+def matched_exposures(
+    targets: Sequence[Target], scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode
+) -> list[Target]:
+    """The targets with each photo's channels scaled to the exposure that the photos have in the middle.
 
-    Phones expose each photo anew; the scene keeps one mean exposure, and a fit should not repaint it. Least squares
-    over the whole photo: within the region alone, a wrong colour of the scene would pass for exposure.
+    Phones expose each photo anew; the scene keeps one mean exposure, and a fit should not repaint it. What all photos
+    share is no exposure but the scene's own error, and is left for the fit: taking it out of the photos cost 0.5 dB on
+    the demo's boxes.
     """
+    gains = torch.stack([_gain(target, scene, capture.named(target.name), rasterizer, mode) for target in targets])
+    gains = (gains / gains.median(0).values).clamp(1 / EXPOSURE_LIMIT, EXPOSURE_LIMIT)
+    return [dataclasses.replace(target, photo=target.photo * gain) for target, gain in zip(targets, gains, strict=True)]
+
+
+def _gain(
+    target: Target, scene: Gaussians, photo: Photo, rasterizer: Rasterizer, mode: RenderMode
+) -> Float[Tensor, "3"]:
+    """Scene over photo per channel, least squares over the whole photo."""
     small = photo.with_long_side(EXPOSURE_LONG_SIDE)
     camera = small.camera.to(scene.device)
     with torch.no_grad():
         render = rasterizer.render(scene, camera, mode=mode.scaled(camera.width / target.camera.width))
     pixels, weight = small.crop(small.camera.rect).to(scene.device), render.alpha[..., None]
-    gain = (weight * pixels * render.rgb).sum((0, 1)) / (weight * pixels**2).sum((0, 1)).clamp_min(1e-9)
-    if bool(((gain - 1).abs() < EXPOSURE_SLACK).all()):
-        return target
-    return dataclasses.replace(target, photo=target.photo * gain.clamp(1 / EXPOSURE_LIMIT, EXPOSURE_LIMIT))
+    return (weight * pixels * render.rgb).sum((0, 1)) / (weight * pixels**2).sum((0, 1)).clamp_min(1e-9)
