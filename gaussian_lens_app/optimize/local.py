@@ -111,7 +111,9 @@ def _loss(
     ring_weight: float,
 ) -> Tensor:
     """Weighted mean squared error over a part of a photo."""
-    render = rasterizer.render(Gaussians.concat([frozen, moving]), window.camera, mode=mode, crop=part)
+    trainable = torch.arange(len(frozen) + len(moving), device=moving.device) >= len(frozen)
+    scene = Gaussians.concat([frozen, moving])
+    render = rasterizer.render(scene, window.camera, mode=mode, crop=part, trainable=trainable)
     x0, y0 = window.rect[:2]
     inside = (slice(part[1] - y0, part[3] - y0), slice(part[0] - x0, part[2] - x0))
     weight = torch.where(window.mask[inside], 1.0, ring_weight)
@@ -161,6 +163,10 @@ class _Rates:
         self.adam.step()
 
 
+TIME_LEAD = 0.15
+"""Seconds count for the rates when the clock is ahead of the steps by so much of the whole."""
+
+
 class _Schedule:
     """Steps or seconds, whichever ends first."""
 
@@ -174,7 +180,9 @@ class _Schedule:
         return time.monotonic() - self.began >= self.seconds
 
     def cosine(self, step: int) -> float:
-        return 0.5 * (1 + math.cos(math.pi * self.fraction(step)))
+        """1 falling to 0; by steps, so that results repeat, unless the seconds are clearly what will end the fit."""
+        done, spent = step / self.steps, (time.monotonic() - self.began) / self.seconds
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, spent if spent > done + TIME_LEAD else done)))
 
 
 class _Best:

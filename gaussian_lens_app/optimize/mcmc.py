@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gaussian_lens_app.optimize.adam import Adam
-from gaussian_lens_app.optimize.shape import limited, rotations
+from gaussian_lens_app.optimize.shape import limited
 from gaussian_lens_app.scene import Camera, Gaussians
+from gaussian_lens_app.scene.gaussians import rotations
 
 
 @dataclass(frozen=True)

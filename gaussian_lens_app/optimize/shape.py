@@ -10,17 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gaussian_lens_app.scene import Gaussians
-
-
-def rotations(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
-    """Rotation matrices (columns are the principal axes) of wxyz quaternions, normalised here."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+from gaussian_lens_app.scene.gaussians import rotations
 
 
 def offsets(scene: Gaussians, normal: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:

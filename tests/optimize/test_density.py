@@ -6,9 +6,10 @@ import torch
 from gaussian_lens_app.optimize.adam import Adam
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
 from gaussian_lens_app.optimize.mcmc import Mcmc, McmcSettings, shared
-from gaussian_lens_app.optimize.shape import limited, offsets, rotations
+from gaussian_lens_app.optimize.shape import limited, offsets
 from gaussian_lens_app.raster.reference import ReferenceRasterizer
 from gaussian_lens_app.scene import Camera, Gaussians
+from gaussian_lens_app.scene.gaussians import rotations
 
 CAMERA = Camera(torch.eye(4), torch.tensor([[20.0, 0, 10], [0, 20.0, 10], [0, 0, 1]]), 20, 20)
 RATES = {"means": 0.0}
