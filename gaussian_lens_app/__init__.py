@@ -1,8 +1,8 @@
 """Box what you care about in a Gaussian splat scene and it becomes sharp, in place.
 
 >>> import gaussian_lens_app as lens
->>> session = lens.open_session("scene.ply", "photos")
->>> box = lens.Box(session.capture.named("DSC_0430.jpg").camera, (600, 380, 900, 620))
+>>> session = lens.open_session("assets/demo/scene.ply", "assets/demo")
+>>> box = lens.Box(session.capture.named("DSC_0423").camera, (582, 446, 766, 573))
 >>> print(session.upgrade(box, "refine").result().verdict.sentence)
 >>> session.export("sharper.ply")
 """
