@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 import tyro
 
@@ -27,6 +29,16 @@ SUBCOMMANDS = {
 ABOUT = "Gaussian splat scenes without a screen. Add --traceback to see where an error came from."
 CONFIG = (tyro.conf.FlagCreatePairsOff,)
 INTERRUPTED = 130  # 128 + SIGINT, what shells report for Ctrl-C
+
+
+def gsr() -> NoReturn:
+    """The program `gsr`."""
+    _leave(main())
+
+
+def gsr_view() -> NoReturn:
+    """The program `gsr-view`."""
+    _leave(view_main())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,3 +75,16 @@ def _run(parse: Callable, argv: list[str] | None) -> int:
             raise
         print(error, file=sys.stderr)
         return 1
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, everything being closed already.
+
+    A daemon thread that comes back from compiled code (a kernel, the compiler) while the interpreter shuts down is ended
+    by unwinding through C++, which aborts the process with a stack trace. Where one is left, there is no shutdown.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(thread.daemon for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)

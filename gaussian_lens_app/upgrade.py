@@ -16,8 +16,8 @@ from gaussian_lens_app.select import select_region
 
 FEW_PHOTOS = 5
 """With fewer photos of the region, keeping one from the fit costs too much: two folds judge instead."""
-JUDGE_RANK = 2
-"""The judge gets the third best photo: near enough to see the region, not so near that the fit misses it."""
+JUDGE_RANK = 3
+"""The judge gets the fourth best photo: near enough to see the region, not so near that the fit misses it."""
 
 
 @dataclass(frozen=True, eq=False)

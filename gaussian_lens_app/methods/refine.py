@@ -21,7 +21,7 @@ from gaussian_lens_app.methods.targets import Target, make_target, matched_expos
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local, touching
 from gaussian_lens_app.scene import Gaussians, Patch
 
-STOP_RANKS = (2, 5)
+STOP_RANKS = (4,)
 """Photos kept out of the fit to stop it and to confirm it, counted from the best; never the last one left."""
 
 

@@ -64,10 +64,10 @@ def matched_exposures(
 def _gain(
     target: Target, scene: Gaussians, photo: Photo, rasterizer: Rasterizer, mode: RenderMode
 ) -> Float[Tensor, "3"]:
-    """Scene over photo per channel, least squares over the whole photo."""
+    """Mean of the scene over mean of the photo per channel; least squares would take lost texture for darkness."""
     small = photo.with_long_side(EXPOSURE_LONG_SIDE)
     camera = small.camera.to(scene.device)
     with torch.no_grad():
         render = rasterizer.render(scene, camera, mode=mode.scaled(camera.width / target.camera.width))
     pixels, weight = small.crop(small.camera.rect).to(scene.device), render.alpha[..., None]
-    return (weight * pixels * render.rgb).sum((0, 1)) / (weight * pixels**2).sum((0, 1)).clamp_min(1e-9)
+    return (weight * render.rgb).sum((0, 1)) / (weight * pixels).sum((0, 1)).clamp_min(1e-6)
