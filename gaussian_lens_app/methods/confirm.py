@@ -16,6 +16,9 @@ from gaussian_lens_app.scene import Gaussians
 RADIUS = 24
 """Error changes are averaged over so many pixels to each side: single pixels tell noise, not the fit."""
 
+NEGLIGIBLE = 1e-6
+"""Change of the mean squared error that is rounding."""
+
 
 def confirmed(
     frozen: Gaussians,
@@ -31,13 +34,13 @@ def confirmed(
     them. `frozen` + `before` is the scene as it was, `frozen` + `after` as it would be. Gaussians no photo shows pass.
     """
     old, new = Gaussians.concat([frozen, before]), Gaussians.concat([frozen, after])
-    harm = after.means.new_zeros(len(after))
+    harm, seen = after.means.new_zeros(2, len(after))
     for stop in stops:
         change = _smoothed(_error(new, stop, rasterizer, mode) - _error(old, stop, rasterizer, mode))
-        weights = (change * stop.mask)[..., None]
-        sums = rasterizer.contributions(new, stop.camera, weights, mode=mode, crop=stop.rect)
-        harm += sums[len(frozen) :, 0]
-    return harm <= 0
+        weights = torch.stack([change * stop.mask, stop.mask.float()], -1)
+        sums = rasterizer.contributions(new, stop.camera, weights, mode=mode, crop=stop.rect)[len(frozen) :]
+        harm, seen = harm + sums[:, 0], seen + sums[:, 1]
+    return harm <= NEGLIGIBLE * seen
 
 
 def _error(scene: Gaussians, stop: Target, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "h w"]:

@@ -1,0 +1,83 @@
+import dataclasses
+
+import pytest
+import torch
+
+from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, block_gain, judge, judge_low_resolution, pooled
+from gaussian_lens_app.raster import ANTIALIASED, for_device
+from gaussian_lens_app.scene import Gaussians, PhotoView
+from tests.scenes import Board, board
+
+RECT = (80, 60, 160, 120)
+
+
+@pytest.fixture(scope="module")
+def rasterizer():
+    return for_device("cpu")
+
+
+@pytest.fixture(scope="module")
+def scene(rasterizer) -> Board:
+    return board(rasterizer)
+
+
+def view(photo: int) -> PhotoView:
+    return PhotoView(photo, RECT, torch.ones(60, 80, dtype=torch.bool), 1, 1, 1, 1)
+
+
+def test_what_looks_more_like_the_photo_is_accepted_with_its_gain_and_noise(scene, rasterizer):
+    verdict = judge(scene.scene, scene.truth, scene.capture, view(2), rasterizer, ANTIALIASED)
+    assert verdict.accepted
+    assert verdict.verified
+    assert verdict.gain_db > 5
+    assert 0 < verdict.noise_db < verdict.gain_db
+    assert "photo_02.png" in verdict.sentence
+
+
+def test_what_looks_less_like_the_photo_is_refused_and_says_so(scene, rasterizer):
+    verdict = judge(scene.truth, scene.scene, scene.capture, view(2), rasterizer, ANTIALIASED)
+    assert not verdict.accepted
+    assert verdict.sentence.startswith("Not swapped in: -")
+
+
+def test_no_change_is_not_an_improvement(scene, rasterizer):
+    verdict = judge(scene.scene, scene.scene, scene.capture, view(2), rasterizer, ANTIALIASED)
+    assert verdict.gain_db == 0
+    assert not verdict.accepted
+
+
+def test_a_gain_in_one_block_of_many_is_mostly_noise():
+    before, after = torch.full((64, 64), 0.01), torch.full((64, 64), 0.0101)
+    after[:16, :16] = 0.001
+    mask = torch.ones(64, 64, dtype=torch.bool)
+    gain, noise = block_gain(before, after, mask, JudgeSettings())
+    even_gain, even_noise = block_gain(before, 0.9 * before, mask, JudgeSettings())
+    assert noise > 0.5 * gain > 0
+    assert even_noise == pytest.approx(0, abs=1e-6)
+    assert even_gain == pytest.approx(0.4576, abs=1e-3)
+
+
+def test_pixels_outside_the_mask_do_not_count():
+    before, after = torch.full((32, 32), 0.01), torch.full((32, 32), 0.005)
+    after[:, 16:] = 1.0
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[:, :16] = True
+    assert block_gain(before, after, mask, JudgeSettings())[0] == pytest.approx(3.01, abs=0.01)
+
+
+def test_two_folds_are_one_verdict_of_their_mean():
+    fold = Verdict(True, True, 1.0, 0.2, "a.png", "")
+    verdict = pooled([fold, dataclasses.replace(fold, gain_db=-0.9, photo="b.png")])
+    assert verdict.gain_db == pytest.approx(0.05)
+    assert not verdict.accepted
+    assert "a.png and b.png" in verdict.sentence
+
+
+def test_low_resolution_photos_only_refuse_what_contradicts_them(scene, rasterizer):
+    faded: Gaussians = dataclasses.replace(scene.scene, sh0=scene.scene.sh0 * 0.5)
+    agree = judge_low_resolution(scene.scene, scene.truth, scene.capture, [view(1)], rasterizer, ANTIALIASED)
+    contradict = judge_low_resolution(scene.scene, faded, scene.capture, [view(1)], rasterizer, ANTIALIASED)
+    assert agree.accepted
+    assert not agree.verified
+    assert "detail not verified" in agree.sentence
+    assert not contradict.accepted
