@@ -80,8 +80,8 @@ def _run(parse: Callable, argv: list[str] | None) -> int:
 def _leave(code: int) -> NoReturn:
     """End the process, everything being closed already.
 
-    A daemon thread that comes back from compiled code (a kernel, the compiler) while the interpreter shuts down is ended
-    by unwinding through C++, which aborts the process with a stack trace. Where one is left, there is no shutdown.
+    A daemon thread that comes back from compiled code (a kernel, the compiler) during the interpreter's shutdown is
+    ended by unwinding through C++, which aborts the process with a stack trace. Where one is left, no shutdown.
     """
     sys.stdout.flush()
     sys.stderr.flush()

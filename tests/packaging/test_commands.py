@@ -11,12 +11,12 @@ import pytest
 from gaussian_lens_app import cli
 from gaussian_lens_app.errors import BadFile, GsrError, JobCancelled
 
-PROGRAMS = {"gsr": "main", "gsr-view": "view_main"}
+PROGRAMS = {"gsr": "gsr", "gsr-view": "gsr_view"}
 
 
 def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The finished process of a command; tests run it as the installed script does."""
-    code = f"import sys; from gaussian_lens_app.cli import {PROGRAMS[program]}; sys.exit({PROGRAMS[program]}())"
+    code = f"from gaussian_lens_app.cli import {PROGRAMS[program]}; {PROGRAMS[program]}()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
@@ -30,7 +30,7 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
 def test_help_names_the_program_and_needs_no_torch(program):
     code = (
         "import sys; from gaussian_lens_app import cli\n"
-        f"try: cli.{PROGRAMS[program]}(['--help'])\n"
+        f"sys.argv[1:] = ['--help']\ntry: cli.{PROGRAMS[program]}()\n"
         "except SystemExit as stop: assert stop.code == 0\n"
         "slow = {'torch', 'numba', 'viser', 'gsplat', 'numpy'} & set(sys.modules)\n"
         "sys.exit(f'help imported {slow}' if slow else 0)"
@@ -89,6 +89,30 @@ def test_what_ends_a_command_decides_its_exit_code(monkeypatch, capsys, problem,
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_a_thread_inside_compiled_code_does_not_spoil_the_exit_code():
+    # The thread comes back from a kernel that runs without the GIL while the interpreter shuts down.
+    code = (
+        "import threading, time, numba\n"
+        "from gaussian_lens_app import cli\n"
+        "@numba.njit(nogil=True)\n"
+        "def spin(n):\n"
+        "    x = 0.0\n"
+        "    for i in range(n): x += i % 7\n"
+        "    return x\n"
+        "spin(1)\n"
+        "def forever():\n"
+        "    while True: spin(100_000_000)\n"
+        "def busy():\n"
+        "    threading.Thread(target=forever, daemon=True).start()\n"
+        "    time.sleep(0.1)\n"
+        "    return 130\n"
+        "cli.main = busy\n"
+        "cli.gsr()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (130, "")
 
 
 def test_errors_that_are_no_message_for_the_user_keep_their_traceback(monkeypatch):
