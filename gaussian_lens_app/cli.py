@@ -80,8 +80,8 @@ def _run(parse: Callable, argv: list[str] | None) -> int:
 def _leave(code: int) -> NoReturn:
     """End the process, everything being closed already.
 
-    A daemon thread that comes back from compiled code (a kernel, the compiler) during the interpreter's shutdown is
-    ended by unwinding through C++, which aborts the process with a stack trace. Where one is left, no shutdown.
+    A daemon thread that frees a tensor while the interpreter shuts down wants the GIL there, is ended by unwinding
+    through C++ instead, and that aborts the process with a stack trace. Where a thread is left, nothing is shut down.
     """
     sys.stdout.flush()
     sys.stderr.flush()
