@@ -10,14 +10,18 @@ import sys
 import pytest
 from fakes_files import write_board
 
-CODE = "import sys; from pathlib import Path; from gaussian_lens_app.viewer import view; "
+CODE = "from gaussian_lens_app.cli import gsr_view; gsr_view()"
 
 
 def start(scene, port=0):
-    """A process that serves the scene, and its first line."""
-    code = f"{CODE}view(Path({str(scene)!r}), device='cpu', port={port}, open_browser=False)"
+    """A process that serves the scene as the installed command does, and its first line."""
+    arguments = [str(scene), "--device", "cpu", "--port", str(port), "--no-open"]
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        [sys.executable, "-c", CODE, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
     )
     assert process.stdout is not None
     return process, process.stdout.readline()
@@ -63,5 +67,6 @@ def test_a_file_that_is_no_scene_is_a_sentence_before_anything_is_served(tmp_pat
     process, line = start(bad)
     _, errors = process.communicate(timeout=60)
     assert line == ""
-    assert process.returncode != 0
-    assert "gaussian_lens_app.errors" in errors.splitlines()[-1]
+    assert process.returncode == 1
+    assert "bad.ply" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
