@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from gaussian_lens_app.scene.gaussians import Gaussians
@@ -25,7 +25,10 @@ class Patch:
     positions: Int[Tensor, "A"] | None = None
     """Rows of the new scene that `added` takes, ascending; None: at the end."""
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Method, settings, photos used; whatever a report or an export should be able to say later. JSON values only."""
+    """Method, settings, photos used; whatever a report or an export should be able to say later. JSON values only.
+    `kind` ("fitted", "learned", "invented") says where the added Gaussians come from, unless `kinds` does."""
+    kinds: UInt8[Tensor, "A"] | None = None
+    """A `Kind` for each added Gaussian, where they differ."""
 
     def apply(self, scene: Gaussians) -> Gaussians:
         """The edited scene."""
@@ -46,7 +49,7 @@ class Patch:
         rows = torch.arange(kept, kept + len(self.added)) if self.positions is None else self.positions
         added = scene.take(self.removed)
         return dataclasses.replace(
-            self, removed=rows, added=added, parents=torch.full((len(added),), -1), positions=self.removed
+            self, removed=rows, added=added, parents=torch.full((len(added),), -1), positions=self.removed, kinds=None
         )
 
     def kept(self, count: int) -> Int[Tensor, "S"]:

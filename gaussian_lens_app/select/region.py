@@ -45,25 +45,54 @@ def select_region(
     *,
     mode: RenderMode = ANTIALIASED,
     through: bool = False,
+    max_depth: float | None = None,
     settings: SelectSettings | None = None,
 ) -> Region:
     """The Gaussians that make up what is in the box, and the photos that see them, best first.
 
     Visible first: what is hidden behind other Gaussians contributes nothing and is not selected, unless `through`,
-    which takes everything whose centre projects into the box. An empty region is a valid answer. Raises CaptureError
-    when the box lies outside its camera's image.
+    which takes everything whose centre projects into the box; of either, with `max_depth`, what lies no deeper in the
+    box's view (z, world units). An empty region is a valid answer. Raises CaptureError when the box lies outside its
+    camera's image.
     """
     settings = settings or SelectSettings()
     inside, total = box_contributions(scene, box, rasterizer, mode, settings)
     visible = (inside > settings.amount) & (inside > settings.share * total)
     visible &= total > settings.visibility * unhidden_contributions(scene, box, settings)
     selected = centres_in_box(scene, box) if through else visible
+    if max_depth is not None:
+        selected = selected & (box.camera.to(scene.device).to_camera(scene.means)[:, 2] <= max_depth)
     if capture is None or not bool(selected.any()):
         return Region(selected, inside)
     views, seen = rank_photos(scene, selected, inside, box, capture, rasterizer, mode, settings.amount)
     if not through and len(capture) >= settings.photos:
         selected = selected & (seen >= min(settings.photos, len(views)))
     return Region(selected, inside, views)
+
+
+def region_of(
+    scene: Gaussians,
+    selected: Bool[Tensor, "N"],
+    weights: Float[Tensor, "N"],
+    box: Box,
+    capture: Capture | None,
+    rasterizer: Rasterizer,
+    mode: RenderMode = ANTIALIASED,
+) -> Region:
+    """The region of Gaussians chosen by hand, with the photos that see them; `box` is whence they are looked at."""
+    if capture is None or not bool(selected.any()):
+        return Region(selected, weights)
+    weights = torch.where(selected, weights.clamp_min(1e-6), weights)
+    views, _ = rank_photos(scene, selected, weights, box, capture, rasterizer, mode, SelectSettings().amount)
+    return Region(selected, weights, views)
+
+
+def box_depth(scene: Gaussians, box: Box, rasterizer: Rasterizer, mode: RenderMode = ANTIALIASED) -> float | None:
+    """Median depth (z, world units) of what the box shows; None when it shows nothing."""
+    with torch.inference_mode():
+        depth = rasterizer.render(scene, box.camera.to(scene.device), mode=mode, crop=_clipped(box)).median_depth
+    drawn = depth[depth > 0]
+    return float(drawn.median()) if len(drawn) else None
 
 
 def box_contributions(

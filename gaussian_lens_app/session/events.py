@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from gaussian_lens_app.errors import GsrError
@@ -14,15 +15,41 @@ if TYPE_CHECKING:
     from gaussian_lens_app.upgrade import Verdict
 
 
+class Combine(Enum):
+    """What a newly dragged box does to the selection."""
+
+    NEW = "new"
+    ADD = "add"
+    REMOVE = "remove"
+    INTERSECT = "intersect"
+    INVERT = "invert"
+    """All that is not selected; its box only says whence one looks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pick:
+    """One step of selecting."""
+
+    box: Box
+    how: Combine = Combine.NEW
+    through: bool = False
+    """Take what is hidden behind the visible surface too."""
+    depth: float | None = None
+    """Nothing deeper than so many times the median depth of what the box shows."""
+
+
 @dataclass(frozen=True, eq=False)
 class Selection:
     """A box and, once it is found, what is in it."""
 
     box: Box
+    """The box dragged last."""
     region: Region | None = None
     """None while it is being looked for, after an error, and after the scene it was found in has changed."""
     error: GsrError | None = None
     pending: bool = False
+    picks: tuple[Pick, ...] = ()
+    """How it came about, in order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +76,13 @@ class SceneChanged:
 
     scene: Gaussians
     reason: str
-    """upgrade, force, undo or redo."""
+    """upgrade, force, undo, redo, hide, show, flip, remove or delete."""
     edit: Edit
+
+
+@dataclass(frozen=True, eq=False)
+class RegionsChanged:
+    """A region has another name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,4 +107,4 @@ class Judged:
     outcome: Outcome
 
 
-Event = SceneChanged | JobChanged | SelectionChanged | Judged
+Event = SceneChanged | RegionsChanged | JobChanged | SelectionChanged | Judged

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gaussian_lens_app.errors import MethodError
-from gaussian_lens_app.scene import Patch
+from gaussian_lens_app.scene import Box, Patch
 from gaussian_lens_app.session.events import Outcome
 from gaussian_lens_app.session.history import Edit, Edited, make_edit, rebased
 from gaussian_lens_app.upgrade import UpgradeResult, Verdict
@@ -20,6 +20,8 @@ class Proposal:
     """A patch with what it takes to apply it to a later scene; row names only, so that no old scene is kept alive."""
 
     name: str
+    method: str
+    box: Box
     patch: Patch
     verdict: Verdict
     seconds: float
@@ -27,13 +29,17 @@ class Proposal:
     """Names of the rows of the scene the patch was made for."""
     needed: Bool[Tensor, "N"]
     """Rows the patch was made from, beside those it takes out."""
+    region: int | None = None
+    """Number of the region this is another upgrade of; None: a new one."""
 
     @staticmethod
-    def of(name: str, result: UpgradeResult, base: Edited) -> Proposal:
-        seconds = sum(result.seconds.values())
-        return Proposal(name, result.patch, result.verdict, seconds, base.ids, result.region.selected.cpu())
+    def of(
+        name: str, method: str, box: Box, result: UpgradeResult, base: Edited, region: int | None = None
+    ) -> Proposal:
+        seconds, needed = sum(result.seconds.values()), result.region.selected.cpu()
+        return Proposal(name, method, box, result.patch, result.verdict, seconds, base.ids, needed, region)
 
-    def edit(self, now: Edited, first_id: int) -> Edit:
+    def edit(self, now: Edited, key: int, first_id: int, region: int) -> Edit:
         """The edit that applies this to the scene of today. MethodError when its splats are gone."""
         patch = rebased(self.patch, self.base_ids, self.needed, now)
         if patch is None:
@@ -41,7 +47,7 @@ class Proposal:
                 "The splats this upgrade was made for have changed since (an undo, or another upgrade): "
                 "the scene is as it was, upgrade the box again."
             )
-        return make_edit(self.name, patch, self.verdict, now, first_id)
+        return make_edit(key, self.name, patch, self.verdict, now, first_id, region)
 
     def outcome(self, edit: Edit | None) -> Outcome:
         """What to tell of it: applied as `edit`, or refused."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gaussian_lens_app import formats
@@ -19,18 +18,26 @@ from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Capture, Gaussians, Region
 from gaussian_lens_app.select import select_region
+from gaussian_lens_app.session.arrangement import UpgradedRegion, walk
+from gaussian_lens_app.session.estimate import Estimate, Experience
 from gaussian_lens_app.session.events import (
+    Combine,
     Event,
     JobChanged,
     Judged,
     Outcome,
+    Pick,
+    RegionsChanged,
     SceneChanged,
     Selection,
     SelectionChanged,
 )
+from gaussian_lens_app.session.exporting import ExportSettings, kinds_in_file, write_scene
 from gaussian_lens_app.session.history import Edit, Edited
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.proposal import Proposal
+from gaussian_lens_app.session.selecting import Selector
+from gaussian_lens_app.session.workspace import Workspace
 from gaussian_lens_app.upgrade import UpgradeRequest, UpgradeResult, upgrade
 
 log = logging.getLogger(__name__)
@@ -60,29 +67,33 @@ class Session:
         self.selection: Selection | None = None
         self.refused: Proposal | None = None
         self.last: Outcome | None = None
-        self._edited = Edited.original(scene)
-        self._next_id = len(scene)
-        self._found: tuple[Box, bool, Edited, Region] | None = None
-        self._done: tuple[Edit, ...] = ()
-        self._undone: tuple[Edit, ...] = ()
-        self._upgrade, self._select = upgrade, select
+        self.work = Workspace(Edited.original(scene, kinds_in_file(file)))
+        self.original = self.work.edited
+        """The scene as it was opened."""
+        self.experience = Experience()
+        self._upgrade = upgrade
         self._lock = threading.RLock()
         self._listeners: tuple[Callable[[Event], None], ...] = ()
-        self._numbers = itertools.count(1)
         self._worker = Worker("upgrades")
         self._files = Worker("files")
+        self._picker = Selector(select, capture, rasterizer)
         self._selector = LatestOnly("selection", lambda error: log.error("selection failed", exc_info=error))
 
     # ---- reading
 
     @property
     def scene(self) -> Gaussians:
-        return self._edited.scene
+        return self.work.edited.scene
+
+    @property
+    def edited(self) -> Edited:
+        """The scene with what is known of each row."""
+        return self.work.edited
 
     @property
     def sources(self) -> Int[Tensor, "N"]:
         """Row of the file each Gaussian came from, -1 for those an upgrade made up."""
-        return self._edited.sources
+        return self.edited.sources
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -93,15 +104,20 @@ class Session:
     @property
     def history(self) -> tuple[Edit, ...]:
         """Edits in force, oldest first."""
-        return self._done
+        return self.work.arrangement.edits
+
+    @property
+    def regions(self) -> tuple[UpgradedRegion, ...]:
+        """What was upgraded, hidden or not, oldest first."""
+        return self.work.arrangement.regions
 
     @property
     def can_undo(self) -> bool:
-        return bool(self._done)
+        return bool(self.work.steps.done)
 
     @property
     def can_redo(self) -> bool:
-        return bool(self._undone)
+        return bool(self.work.steps.undone)
 
     @property
     def busy(self) -> bool:
@@ -116,39 +132,53 @@ class Session:
 
     # ---- selecting
 
-    def select(self, box: Box, through: bool = False) -> None:
-        """Find out in the background what is in the box; the answer comes as SelectionChanged."""
-        self._set_selection(Selection(box, pending=True))
-        self._selector.submit(lambda: self._find(box, through))
+    def select(self, box: Box, through: bool = False, how: Combine = Combine.NEW, depth: float | None = None) -> None:
+        """Find out in the background what is in the box; the answer comes as SelectionChanged.
+
+        `how` combines it with what is selected; `depth` leaves out what lies deeper than so many times the median depth
+        of what the box shows.
+        """
+        with self._lock:
+            earlier = () if self.selection is None or how is Combine.NEW else self.selection.picks
+            if not earlier:
+                how = Combine.NEW
+            self._pick((*earlier, Pick(box, how, through, depth)))
+
+    def invert_selection(self) -> None:
+        """Select all that is not selected."""
+        with self._lock:
+            if self.selection is not None and self.selection.picks:
+                box = self.selection.box
+                self._pick((*self.selection.picks, Pick(box, Combine.INVERT)))
 
     def clear_selection(self) -> None:
         self._set_selection(None)
 
-    def _find(self, box: Box, through: bool) -> None:
-        base = self._edited
+    def _pick(self, picks: tuple[Pick, ...]) -> None:
+        self._set_selection(Selection(picks[-1].box, pending=True, picks=picks))
+        self._selector.submit(lambda: self._find(picks))
+
+    def _find(self, picks: tuple[Pick, ...]) -> None:
+        base, box = self.edited, picks[-1].box
         try:
             with memory_errors_as_sentences("looking into the box"):
-                region = self._select(base.scene, box, self.capture, self.rasterizer, mode=self.mode, through=through)
-            found = Selection(box, region)
-            self._found = (box, through, base, region)
+                found = Selection(box, self._picker.find(picks, base, self.mode), picks=picks)
         except GsrError as error:
-            found = Selection(box, error=error)
+            found = Selection(box, error=error, picks=picks)
         with self._lock:
             current = self.selection
-            if current is None or current.box is not box:
+            if current is None or current.picks is not picks:
                 return
-            if base is not self._edited:
-                found = Selection(box)
+            if base is not self.edited:
+                found = Selection(box, picks=picks)
             self._set_selection(found)
 
-    def _region_of(self, box: Box, base: Edited, through: bool) -> Region | None:
-        """The region shown to the user, where it was found in this very scene."""
-        if self._found is None:
-            return None
-        found_box, found_through, found_base, region = self._found
-        return region if (found_box is box and found_base is base and found_through == through) else None
-
     # ---- upgrading
+
+    def estimate(self, method: str, budget: Budget = Budget()) -> Estimate | None:  # noqa: B008  frozen
+        """What upgrading the selection would cost; None while nothing is selected."""
+        region = None if self.selection is None else self.selection.region
+        return None if region is None else self.experience.estimate(method, region, budget)
 
     def upgrade(
         self,
@@ -159,12 +189,19 @@ class Session:
         through: bool = False,
         judge: bool = True,
         seed: int = 0,
+        again: int | None = None,
     ) -> Job[Outcome]:
-        """Queue an upgrade of what is in the box; returns at once."""
-        name = f"{method} {next(self._numbers)}"
+        """Queue an upgrade of what is in the box, or of the selection this box belongs to; returns at once.
+
+        `again`: number of the region it is another upgrade of, to choose from.
+        """
+        name = f"{method} {next(self.experience.numbers)}"
+        picks = self._picks_of(box, through, again)
 
         def work(report: Report) -> Outcome:
-            base = self._edited
+            with self._lock:
+                base = self.work.base_for(again)
+            chained = len(picks) > 1 or picks[0].depth is not None
             request = UpgradeRequest(
                 scene=base.scene,
                 box=box,
@@ -173,17 +210,31 @@ class Session:
                 budget=budget,
                 mode=self.mode,
                 rasterizer=self.rasterizer,
-                through=through,
+                through=picks[0].through,
                 judge=judge,
                 seed=seed,
-                region=self._region_of(box, base, through),
+                region=self._picker.find(picks, base, self.mode) if chained else self._picker.known(picks, base),
             )
             with memory_errors_as_sentences("the upgrade"):
                 result = self._upgrade(request, within(report, 0.0, 0.98))
             report("Swapping in", 0.99)
-            return self._land(Proposal.of(name, result, base))
+            self.experience.learn(method, result, budget)
+            return self._land(Proposal.of(name, method, box, result, base, again))
 
         return self._worker.submit(name, work, self._job_changed)
+
+    def _picks_of(self, box: Box, through: bool, again: int | None) -> tuple[Pick, ...]:
+        """The chain this box ends, if it is the selection's, else the box alone."""
+        shown = self.selection
+        if shown is not None and shown.picks and shown.box is box and again is None:
+            if through in (False, shown.picks[-1].through):
+                return shown.picks
+        return (Pick(box, through=through),)
+
+    def upgrade_again(self, number: int, method: str, budget: Budget = Budget()) -> Job[Outcome]:  # noqa: B008  frozen
+        """Queue another upgrade of a region, to flip between the two."""
+        box = self.work.arrangement.region(number).box
+        return self.upgrade(box, method, budget, again=number)
 
     def force(self) -> Outcome:
         """Apply the upgrade that was refused last."""
@@ -206,49 +257,91 @@ class Session:
         return outcome
 
     def _apply(self, proposal: Proposal, reason: str) -> Outcome:
-        edit = proposal.edit(self._edited, self._next_id)
-        self._next_id += len(edit.patch.added)
-        self._done, self._undone, self.refused = (*self._done, edit), (), None
-        self.last = proposal.outcome(edit)
-        self._swap(edit.redo(self._edited), reason, edit)
+        self.last = self.work.apply(proposal, reason)
+        self.refused = None
+        assert self.last.edit is not None
+        self._swapped(reason, self.last.edit)
         return self.last
 
-    # ---- undo, redo
+    # ---- steps back, forth and aside
 
     def undo(self) -> Edit | None:
-        """Take the last edit back; None when there is none."""
+        """Take the last step back; None when there is none."""
         with self._lock:
-            if not self._done:
-                return None
-            edit = self._done[-1]
-            self._done, self._undone = self._done[:-1], (*self._undone, edit)
-            self._swap(edit.undo(self._edited), "undo", edit)
-            return edit
+            step = self.work.undo()
+            if step is not None:
+                self._swapped("undo", step.edit)
+            return None if step is None else step.edit
 
     def redo(self) -> Edit | None:
-        """Make the edit taken back last again; None when there is none."""
+        """Make the step taken back last again; None when there is none."""
         with self._lock:
-            if not self._undone:
-                return None
-            edit = self._undone[-1]
-            self._done, self._undone = (*self._done, edit), self._undone[:-1]
-            self._swap(edit.redo(self._edited), "redo", edit)
-            return edit
+            step = self.work.redo()
+            if step is not None:
+                self._swapped("redo", step.edit)
+            return None if step is None else step.edit
+
+    def hide_region(self, number: int, with_dependents: bool = False) -> Edit:
+        """Show a region as it was before its upgrade. MethodError names what stands on it."""
+        with self._lock:
+            return self._stepped("hide", self.work.hide(number, with_dependents))
+
+    def show_region(self, number: int) -> Edit:
+        """Show a hidden region's upgrade again."""
+        with self._lock:
+            return self._stepped("show", self.work.show(number))
+
+    def remove_region(self, number: int, with_dependents: bool = False) -> Edit:
+        """Take a region's upgrade back, whatever came after it. MethodError names what stands on it."""
+        with self._lock:
+            return self._stepped("remove", self.work.remove(number, with_dependents))
+
+    def flip_region(self, number: int, chosen: int) -> Edit:
+        """Put another alternative of a region in force."""
+        with self._lock:
+            return self._stepped("flip", self.work.flip(number, chosen))
+
+    def delete_splats(self, rows: Bool[Tensor, "N"], name: str) -> Edit:
+        """Take rows out of the scene."""
+        with self._lock:
+            return self._stepped("delete", self.work.delete(rows, name))
+
+    def rename_region(self, number: int, name: str) -> None:
+        """Call a region something else; an empty name gives it its number back."""
+        self.work.names.pop(number, None)
+        if name.strip():
+            self.work.names[number] = name.strip()[:60]
+        self._tell(RegionsChanged())
+
+    def before_region(self, number: int) -> Gaussians:
+        """The scene without this region's upgrade and what stands on it."""
+        with self._lock:
+            now = self.work.arrangement
+            key = now.region(number).key
+            keys = [key, *(edit.key for edit in now.dependents(key))]
+            return walk(self.edited, now.edits, now.without(keys).edits)[0].scene
 
     # ---- files
 
-    def export(self, path: Path | str) -> Path:
+    def export(self, path: Path | str, settings: ExportSettings = ExportSettings()) -> Path:  # noqa: B008  frozen
         """The scene as edited, written in one step; the file's own frame, properties and untouched bits are kept."""
         with self._lock:
-            edited, done = self._edited, self._done
-        path = Path(path).expanduser()
-        comments = tuple(f"{edit.name}: {edit.verdict.sentence}" for edit in done)
-        formats.save(path, edited.scene.to("cpu"), like=self.file, sources=edited.sources, comments=comments)
-        return path
+            edited, arrangement = self.edited, self.work.arrangement
+            selected = None if self.selection is None or self.selection.region is None else self.selection.region
+        titles = tuple((self.work.title(edit), edit) for edit in arrangement.edits)
+        return write_scene(Path(path).expanduser(), edited, titles, self.file, settings, selected, self.capture)
 
-    def export_in_background(self, path: Path | str) -> Job[Path]:
+    def export_in_background(
+        self,
+        path: Path | str,
+        settings: ExportSettings = ExportSettings(),  # noqa: B008  frozen
+    ) -> Job[Path]:
         """The same on a worker of its own."""
-        return self._files.submit(f"Export to {path}", lambda report: self.export(path), self._job_changed)
+        return self.in_background(f"Export to {path}", lambda report: self.export(path, settings))
+
+    def in_background(self, name: str, work: Callable[[Report], Any]) -> Job[Any]:
+        """Do something slow with files on the worker for files."""
+        return self._files.submit(name, work, self._job_changed)
 
     def close(self) -> None:
         """Stop all work; the session tells nothing any more."""
@@ -258,11 +351,14 @@ class Session:
 
     # ---- inside
 
-    def _swap(self, edited: Edited, reason: str, edit: Edit) -> None:
-        self._edited, self._found = edited, None
-        self._tell(SceneChanged(edited.scene, reason, edit))
+    def _stepped(self, reason: str, edit: Edit) -> Edit:
+        self._swapped(reason, edit)
+        return edit
+
+    def _swapped(self, reason: str, edit: Edit) -> None:
+        self._tell(SceneChanged(self.scene, reason, edit))
         if self.selection is not None:
-            self._set_selection(Selection(self.selection.box))
+            self._set_selection(Selection(self.selection.box, picks=self.selection.picks))
 
     def _set_selection(self, selection: Selection | None) -> None:
         with self._lock:

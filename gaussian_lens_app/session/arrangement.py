@@ -1,0 +1,132 @@
+"""Which edits are in force, and the regions they belong to; every step of undo goes from one arrangement to another."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.scene import Box
+from gaussian_lens_app.session.events import Outcome
+from gaussian_lens_app.session.history import Edit, Edited
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
+    """One upgrade of a region; a region may have been upgraded by several methods."""
+
+    method: str
+    outcome: Outcome
+    edit: Edit
+
+
+@dataclass(frozen=True, eq=False)
+class UpgradedRegion:
+    """A box that was upgraded."""
+
+    number: int
+    """From 1 on; exported with the Gaussians."""
+    box: Box
+    alternatives: tuple[Alternative, ...]
+    chosen: int = 0
+    shown: bool = True
+
+    @property
+    def current(self) -> Alternative:
+        return self.alternatives[self.chosen]
+
+    @property
+    def key(self) -> int:
+        """Of the edit that is in force while the region is shown."""
+        return self.current.edit.key
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Edits in force, oldest first, and all regions, hidden ones too."""
+
+    edits: tuple[Edit, ...] = ()
+    regions: tuple[UpgradedRegion, ...] = ()
+
+    def region(self, number: int) -> UpgradedRegion:
+        for region in self.regions:
+            if region.number == number:
+                return region
+        raise MethodError("That region is no longer there.")
+
+    def edit(self, key: int) -> Edit | None:
+        return next((edit for edit in self.edits if edit.key == key), None)
+
+    def with_region(self, region: UpgradedRegion) -> Arrangement:
+        """Replaces the region of that number, or adds it at the end."""
+        if all(one.number != region.number for one in self.regions):
+            return dataclasses.replace(self, regions=(*self.regions, region))
+        regions = tuple(region if one.number == region.number else one for one in self.regions)
+        return dataclasses.replace(self, regions=regions)
+
+    def without(self, keys: Sequence[int]) -> Arrangement:
+        """Those edits out of force; regions whose edit is gone are hidden."""
+        edits = tuple(edit for edit in self.edits if edit.key not in keys)
+        regions = tuple(dataclasses.replace(r, shown=False) if r.key in keys else r for r in self.regions)
+        return Arrangement(edits, regions)
+
+    def dependents(self, key: int) -> tuple[Edit, ...]:
+        """Later edits that took out rows that this one put in, and theirs in turn."""
+        first = self.edit(key)
+        if first is None:
+            return ()
+        found: list[Edit] = []
+        for edit in self.edits[self.edits.index(first) + 1 :]:
+            if any(builds_on(edit, earlier) for earlier in (first, *found)):
+                found.append(edit)
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One entry of undo."""
+
+    reason: str
+    edit: Edit
+    before: Arrangement
+    after: Arrangement
+
+
+@dataclass(eq=False)
+class Steps:
+    """What can be undone and redone."""
+
+    done: tuple[Step, ...] = ()
+    undone: tuple[Step, ...] = field(default=())
+
+    def made(self, step: Step) -> None:
+        self.done, self.undone = (*self.done, step), ()
+
+
+def builds_on(later: Edit, earlier: Edit) -> bool:
+    """Whether `later` takes out rows that `earlier` put in."""
+    return bool(torch.isin(later.before.ids, earlier.after.ids).any())
+
+
+def walk(edited: Edited, start: Sequence[Edit], goal: Sequence[Edit]) -> tuple[Edited, tuple[Edit, ...]]:
+    """(the scene with the edits of `goal` in force instead of those of `start`, these edits as they were applied).
+
+    Edits both begin with stay; the others are taken back in reverse and made anew, carried to the scene they now meet.
+    MethodError when one cannot be.
+    """
+    same = 0
+    while same < min(len(start), len(goal)) and start[same] is goal[same]:
+        same += 1
+    for edit in reversed(start[same:]):
+        edited = edit.undo(edited)
+    applied = list(goal[:same])
+    for edit in goal[same:]:
+        here = edit.carried(edited)
+        if here is None:
+            raise MethodError(f"The splats that {edit.name} was made for are not there now: show what it was made on.")
+        edited = here.redo(edited)
+        applied.append(here)
+    return edited, tuple(applied)

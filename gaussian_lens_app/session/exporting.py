@@ -1,0 +1,140 @@
+"""The edited scene, or a part of it, as a file."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from gaussian_lens_app import formats
+from gaussian_lens_app.errors import ExportError
+from gaussian_lens_app.formats.ply import property_names
+from gaussian_lens_app.formats.ply_header import Element, Header, Property
+from gaussian_lens_app.scene import Capture, Gaussians, Kind, Region
+from gaussian_lens_app.session.classic import compensated
+from gaussian_lens_app.session.glb import write_glb
+from gaussian_lens_app.session.history import Edit, Edited
+
+KIND, REGION = "provenance", "region"
+"""Names of the optional properties of a PLY: a `Kind`, and the number of the region of the upgrade (0: none)."""
+
+Titled = tuple[tuple[str, Edit], ...]
+"""Edits in force with what the user calls them."""
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What goes into the file."""
+
+    part: str = "scene"
+    """"scene", "selection", or "region"."""
+    region: int = 0
+    """Number of the region, where the part is one."""
+    provenance: bool = False
+    """Write where each Gaussian comes from as two more properties (PLY only)."""
+    classic: bool = False
+    """Made for viewers without antialiasing: opacities carry what the 2D filter would have taken from them."""
+
+
+def write_scene(
+    path: Path,
+    edited: Edited,
+    edits: Titled,
+    file: formats.SceneFile | None,
+    settings: ExportSettings,
+    selection: Region | None,
+    capture: Capture | None,
+) -> Path:
+    """The path, once the file stands there whole. ExportError with a sentence, and what stood there still stands."""
+    rows = part_rows(edited, settings, selection).nonzero()[:, 0]
+    scene, known = edited.scene.to("cpu").take(rows), edited.rows.take(rows)
+    if settings.classic:
+        if capture is None or len(capture) == 0:
+            raise ExportError(
+                "Compensating for other viewers needs photos with cameras: open the scene with --capture."
+            )
+        scene = compensated(scene, capture)
+    if path.suffix.lower() == ".glb":
+        return write_glb(path, scene)
+    like, sources = file, known.sources
+    if settings.provenance or _has_provenance(file):
+        if path.suffix.lower() != ".ply":
+            raise ExportError(f"{path.name} was not written: only PLY files can say where each Gaussian comes from.")
+        like, sources = _with_provenance(scene, known, file)
+    formats.save(path, scene, like=like, sources=sources, comments=comments(known.kinds, edits, settings))
+    return path
+
+
+def part_rows(edited: Edited, settings: ExportSettings, selection: Region | None) -> Bool[Tensor, "N"]:
+    """Which rows belong to the part. ExportError when there are none."""
+    if settings.part == "scene":
+        return torch.ones(len(edited.ids), dtype=torch.bool)
+    if settings.part == "selection":
+        if selection is None or selection.count == 0:
+            raise ExportError("Nothing is selected: drag a box first.")
+        return selection.selected.cpu()
+    rows = edited.rows.regions == settings.region
+    if not bool(rows.any()):
+        raise ExportError("That region holds no Gaussian of its own: show it first, or choose another.")
+    return rows
+
+
+def comments(kinds: UInt8[Tensor, "N"], edits: Titled, settings: ExportSettings) -> tuple[str, ...]:
+    """What the header says: each upgrade with its verdict, and whether anything is made up."""
+    lines = []
+    for title, edit in edits:
+        name = edit.name if title == edit.name else f"{title}, {edit.name}"
+        lines.append(f"{name}: {'by hand' if edit.verdict is None else edit.verdict.sentence}")
+    invented = int((kinds == Kind.INVENTED).sum())
+    if invented:
+        lines.append(f"CONTAINS INVENTED DETAIL: no photo shows {invented} of these {len(kinds)} Gaussians as they are")
+    if settings.classic:
+        lines.append("opacities are compensated for viewers without antialiasing")
+    return tuple(lines)
+
+
+def kinds_in_file(file: formats.SceneFile | None) -> UInt8[Tensor, "N"] | None:
+    """Where the Gaussians came from, as an earlier export wrote it."""
+    if file is None or not _has_provenance(file):
+        return None
+    assert file.layout is not None
+    column = file.layout.columns[KIND]
+    return torch.from_numpy(np.clip(column, 0, max(Kind)).astype(np.uint8))
+
+
+def _has_provenance(file: formats.SceneFile | None) -> bool:
+    return file is not None and file.layout is not None and KIND in file.layout.columns
+
+
+def _with_provenance(scene: Gaussians, known, file: formats.SceneFile | None) -> tuple[formats.SceneFile, Tensor]:
+    """(a layout whose rows are those of `scene`, its sources) with the two properties at the end."""
+    layout = (None if file is None else file.layout) or _plain(scene.sh_degree)
+    sources = known.sources.numpy()
+    columns = {name: _gathered(column, sources) for name, column in layout.columns.items()}
+    columns[KIND] = known.kinds.numpy()
+    columns[REGION] = known.regions.clamp(0, 65535).numpy().astype(np.uint16)
+    vertex = layout.header.vertex
+    kept = tuple(p for p in vertex.properties if p.name not in (KIND, REGION))
+    vertex = dataclasses.replace(vertex, properties=(*kept, Property(KIND, "uchar"), Property(REGION, "ushort")))
+    layout = dataclasses.replace(layout, header=layout.header.with_vertex(vertex), columns=columns)
+    path = Path("scene.ply") if file is None else file.path
+    return formats.SceneFile(scene, layout, (), path), torch.arange(len(scene))
+
+
+def _gathered(column: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Values of each row's source; zeros where it has none."""
+    values = column[np.maximum(sources, 0)]
+    values[sources < 0] = 0
+    return values
+
+
+def _plain(degree: int) -> formats.Layout:
+    names = property_names(degree)
+    names = (*names[:3], "nx", "ny", "nz", *names[3:])
+    vertex = Element("vertex", 0, tuple(Property(name, "float") for name in names))
+    return formats.Layout(Header("binary_little_endian", (vertex,)))

@@ -1,0 +1,179 @@
+"""The scene, the regions upgraded in it and the steps of undo, without threads and listeners."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.scene import Gaussians, Patch
+from gaussian_lens_app.session.arrangement import Alternative, Arrangement, Step, Steps, UpgradedRegion, walk
+from gaussian_lens_app.session.events import Outcome
+from gaussian_lens_app.session.history import Edit, Edited, make_edit
+from gaussian_lens_app.session.proposal import Proposal
+
+
+@dataclass(eq=False)
+class Workspace:
+    """Every method makes one step, or raises MethodError and leaves all as it was."""
+
+    edited: Edited
+    arrangement: Arrangement = field(default_factory=Arrangement)
+    steps: Steps = field(default_factory=Steps)
+    names: dict[int, str] = field(default_factory=dict)
+    """Names the user gave to regions."""
+    next_id: int = 0
+    next_key: int = 1
+
+    def __post_init__(self) -> None:
+        self.next_id = max(self.next_id, len(self.edited.ids))
+
+    # ---- reading
+
+    def name(self, number: int) -> str:
+        """What a region is called."""
+        return self.names.get(number, f"Region {number}")
+
+    def title(self, edit: Edit) -> str:
+        """What an edit is called: after its region, where it has one."""
+        for region in self.arrangement.regions:
+            if any(one.edit.key == edit.key for one in region.alternatives):
+                return self.name(region.number)
+        return edit.name
+
+    def dependents(self, number: int) -> tuple[str, ...]:
+        """What was made on top of a region and stands or falls with it, by name."""
+        region = self.arrangement.region(number)
+        return tuple(self.title(edit) for edit in self.arrangement.dependents(region.key))
+
+    def parents(self, number: int) -> tuple[str, ...]:
+        """The regions this one was made on top of."""
+        edit = self.arrangement.edit(self.arrangement.region(number).key)
+        below = set() if edit is None else set(edit.before.regions.unique().tolist()) - {0, number}
+        return tuple(self.name(one) for one in sorted(below))
+
+    def base_for(self, number: int | None) -> Edited:
+        """The scene another upgrade of that region starts from: without it."""
+        if number is None:
+            return self.edited
+        region = self.arrangement.region(number)
+        self._refuse_dependents(number, "tried again")
+        return walk(self.edited, self.arrangement.edits, self.arrangement.without([region.key]).edits)[0]
+
+    # ---- steps
+
+    def apply(self, proposal: Proposal, reason: str) -> Outcome:
+        """A new region, or a further alternative of an old one, in force."""
+        number, arrangement = proposal.region, self.arrangement
+        if number is None:
+            number = max((region.number for region in arrangement.regions), default=0) + 1
+            number = max(number, max(self.names, default=0) + 1)
+            region = UpgradedRegion(number, proposal.box, ())
+        else:
+            region = arrangement.region(number)
+            self._refuse_dependents(number, "tried again")
+            arrangement = arrangement.without([region.key])
+        edited, edits = walk(self.edited, self.arrangement.edits, arrangement.edits)
+        edit = proposal.edit(edited, self.next_key, self.next_id, number)
+        outcome = proposal.outcome(edit)
+        alternatives = (*region.alternatives, Alternative(proposal.method, outcome, edit))
+        region = dataclasses.replace(region, alternatives=alternatives, chosen=len(alternatives) - 1, shown=True)
+        after = dataclasses.replace(arrangement.with_region(region), edits=(*edits, edit))
+        self._enter(Step(reason, edit, self.arrangement, after), edit.redo(edited))
+        self.next_key += 1
+        self.next_id += len(edit.patch.added)
+        return outcome
+
+    def delete(self, rows: Bool[Tensor, "N"], name: str) -> Edit:
+        """Rows taken out by hand."""
+        removed = rows.cpu().nonzero()[:, 0]
+        if len(removed) in (0, len(rows)):
+            raise MethodError("There is nothing to remove." if len(removed) == 0 else "That would remove everything.")
+        patch = Patch(removed, Gaussians.empty(self.edited.scene.sh_degree), torch.zeros(0, dtype=torch.long))
+        edit = make_edit(self.next_key, name, patch, None, self.edited, self.next_id)
+        after = dataclasses.replace(self.arrangement, edits=(*self.arrangement.edits, edit))
+        self._enter(Step("delete", edit, self.arrangement, after), edit.redo(self.edited))
+        self.next_key += 1
+        return edit
+
+    def hide(self, number: int, with_dependents: bool = False) -> Edit:
+        """The region as it was before its upgrade; what stands on it goes with it when asked."""
+        return self._take_out(number, "hide", with_dependents)
+
+    def remove(self, number: int, with_dependents: bool = False) -> Edit:
+        """The region out of the list."""
+        return self._take_out(number, "remove", with_dependents)
+
+    def show(self, number: int) -> Edit:
+        """A hidden region in force again."""
+        region = self.arrangement.region(number)
+        if region.shown:
+            return region.current.edit
+        return self._put_in(dataclasses.replace(region, shown=True), "show", self.arrangement)
+
+    def flip(self, number: int, chosen: int) -> Edit:
+        """Another alternative of a region in force instead."""
+        region = self.arrangement.region(number)
+        self._refuse_dependents(number, "flipped")
+        without = self.arrangement.without([region.key])
+        return self._put_in(dataclasses.replace(region, chosen=chosen, shown=True), "flip", without)
+
+    def undo(self) -> Step | None:
+        """The last step, taken back."""
+        if not self.steps.done:
+            return None
+        step = self.steps.done[-1]
+        self._go(step.before)
+        self.steps.done, self.steps.undone = self.steps.done[:-1], (*self.steps.undone, step)
+        return step
+
+    def redo(self) -> Step | None:
+        """The step taken back last, made again."""
+        if not self.steps.undone:
+            return None
+        step = self.steps.undone[-1]
+        self._go(step.after)
+        self.steps.done, self.steps.undone = (*self.steps.done, step), self.steps.undone[:-1]
+        return step
+
+    # ---- inside
+
+    def _take_out(self, number: int, reason: str, with_dependents: bool) -> Edit:
+        region = self.arrangement.region(number)
+        above = self.arrangement.dependents(region.key)
+        if above and not with_dependents:
+            self._refuse_dependents(number, "removed alone" if reason == "remove" else "hidden alone")
+        after = self.arrangement.without([region.key, *(edit.key for edit in above)])
+        if reason == "remove":
+            gone = {edit.key for edit in above} | {region.key}
+            after = dataclasses.replace(after, regions=tuple(r for r in after.regions if r.key not in gone))
+        self._rearrange(reason, region.current.edit, after)
+        return region.current.edit
+
+    def _put_in(self, region: UpgradedRegion, reason: str, base: Arrangement) -> Edit:
+        edit = region.current.edit
+        after = base.with_region(region)
+        self._rearrange(reason, edit, dataclasses.replace(after, edits=(*after.edits, edit)))
+        return edit
+
+    def _refuse_dependents(self, number: int, what: str) -> None:
+        above = self.dependents(number)
+        if above:
+            stand = "stands" if len(above) == 1 else "stand"
+            raise MethodError(f"{self.name(number)} cannot be {what}: {' and '.join(above)} {stand} on it.")
+
+    def _rearrange(self, reason: str, edit: Edit, after: Arrangement) -> None:
+        edited, edits = walk(self.edited, self.arrangement.edits, after.edits)
+        self._enter(Step(reason, edit, self.arrangement, dataclasses.replace(after, edits=edits)), edited)
+
+    def _enter(self, step: Step, edited: Edited) -> None:
+        self.steps.made(step)
+        self.edited, self.arrangement = edited, step.after
+
+    def _go(self, goal: Arrangement) -> None:
+        edited, edits = walk(self.edited, self.arrangement.edits, goal.edits)
+        self.edited, self.arrangement = edited, dataclasses.replace(goal, edits=edits)

@@ -1,0 +1,102 @@
+"""Exports of a part, with provenance, for other viewers, as points."""
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from fakes import BOX, Scripted, patch_of, random_scene, result_of, same_bits, session_of
+from plyfile import PlyData
+
+from gaussian_lens_app import formats
+from gaussian_lens_app.errors import ExportError
+from gaussian_lens_app.evaluation.metrics import psnr
+from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
+from gaussian_lens_app.scene import Kind
+from gaussian_lens_app.session import ExportSettings, Session
+
+
+def invented(request):
+    """Row 0 replaced, one row made up."""
+    return result_of(request.scene, patch_of([0], random_scene(2, seed=5), [0, -1]), selected=[0, 3])
+
+
+@pytest.fixture
+def session():
+    made = session_of(random_scene(6), Scripted(invented))
+    made.upgrade(BOX).result(5)
+    yield made
+    made.close()
+
+
+def header(path):
+    return path.read_bytes().split(b"end_header")[0].decode()
+
+
+def test_provenance_is_two_properties_that_come_back(session, tmp_path):
+    out = session.export(tmp_path / "out.ply", ExportSettings(provenance=True))
+    vertex = PlyData.read(out)["vertex"].data
+    assert vertex["provenance"].tolist() == [0] * 5 + [Kind.INVENTED] * 2
+    assert vertex["region"].tolist() == [0] * 5 + [1] * 2
+    file = formats.load(out)
+    assert same_bits(file.gaussians, session.scene)
+    again = session_of(file.gaussians, file=file)
+    assert again.edited.rows.kinds.tolist() == vertex["provenance"].tolist()
+    again.close()
+
+
+def test_without_asking_there_are_no_such_properties(session, tmp_path):
+    assert "provenance" not in header(session.export(tmp_path / "out.ply"))
+
+
+def test_invented_detail_is_said_in_the_header(session, tmp_path):
+    assert "CONTAINS INVENTED DETAIL: no photo shows 2 of these 7" in header(session.export(tmp_path / "out.ply"))
+    session.undo()
+    assert "INVENTED" not in header(session.export(tmp_path / "out.ply"))
+
+
+def test_a_region_or_the_selection_alone(session, tmp_path):
+    out = session.export(tmp_path / "region.ply", ExportSettings(part="region", region=1))
+    assert same_bits(formats.load(out).gaussians, session.scene.take(torch.tensor([5, 6])))
+    with pytest.raises(ExportError, match="Nothing is selected"):
+        session.export(tmp_path / "x.ply", ExportSettings(part="selection"))
+    with pytest.raises(ExportError, match="no Gaussian of its own"):
+        session.export(tmp_path / "x.ply", ExportSettings(part="region", region=7))
+
+
+def test_a_glb_holds_a_coloured_point_for_each_splat_that_shows(textured_board, fast_rasterizer, tmp_path):
+    session = Session(textured_board.scene, rasterizer=fast_rasterizer)
+    out = session.export(tmp_path / "points.glb")
+    session.close()
+    loaded = trimesh.load(out)
+    cloud = next(iter(loaded.geometry.values()))
+    assert len(cloud.vertices) == len(textured_board.scene)
+    assert np.allclose(np.sort(cloud.vertices[:, 0]), np.sort(textured_board.scene.means[:, 0].numpy()), atol=1e-5)
+    assert len(np.unique(np.asarray(cloud.colors), axis=0)) > 10
+
+
+def fine_board(board):
+    """The truth with splats half as large: smaller than a pixel of the photos."""
+    import dataclasses
+
+    return dataclasses.replace(board.truth, log_scales=board.truth.log_scales - 1.2)
+
+
+def test_made_for_classic_viewers_the_file_looks_there_as_it_does_here(textured_board, fast_rasterizer, tmp_path):
+    scene = fine_board(textured_board)
+    session = Session(scene, rasterizer=fast_rasterizer, capture=textured_board.capture)
+    plain = formats.load(session.export(tmp_path / "plain.ply")).gaussians
+    made = formats.load(session.export(tmp_path / "classic.ply", ExportSettings(classic=True))).gaussians
+    session.close()
+
+    def gap(other, photo):
+        """dB between our picture's PSNR against the photo and the classic picture's."""
+        figures = []
+        for shown, mode in ((scene, ANTIALIASED), (other, CLASSIC)):
+            picture = fast_rasterizer.render(shown, photo.camera, mode=mode).rgb
+            figures.append(psnr(picture, photo.load().float() / 255))
+        return abs(figures[0] - figures[1])
+
+    for photo in textured_board.capture.photos[::2]:
+        assert gap(made, photo) < 0.1
+    assert max(gap(plain, photo) for photo in textured_board.capture.photos) > 0.5  # else the test shows nothing
+    assert torch.equal(made.means, scene.means)

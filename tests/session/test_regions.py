@@ -1,0 +1,207 @@
+"""Regions can be hidden, removed, flipped and named, in any order, and undo takes all of it back bit for bit."""
+
+import pytest
+import torch
+from fakes import BAD, BOX, Scripted, patch_of, random_scene, result_of, same_bits, session_of
+
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.scene import Kind
+from gaussian_lens_app.session import RegionsChanged
+
+
+def replacing(rows, seed, **provenance):
+    """A maker of a result that takes out the rows at these indices of the scene it meets and puts two in."""
+
+    def make(request):
+        patch = patch_of(rows, random_scene(2, seed=seed), [rows[0], -1] if rows else [-1, -1])
+        patch.provenance.update(provenance)
+        return result_of(request.scene, patch)
+
+    return make
+
+
+def upgraded(*makers, count=10):
+    session = session_of(random_scene(count), Scripted(*makers))
+    for _ in makers:
+        session.upgrade(BOX).result(5)
+    return session
+
+
+@pytest.fixture
+def apart():
+    """Two upgrades that have nothing to do with each other: the second takes old rows."""
+    session = upgraded(replacing([0, 1], 1), replacing([0, 1], 2))
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def nested():
+    """The second upgrade takes out a row that the first put in."""
+    session = upgraded(replacing([0, 1], 1), replacing([9], 2))
+    yield session
+    session.close()
+
+
+def as_set(scene):
+    return sorted(map(tuple, scene.means.tolist()))
+
+
+def test_each_upgrade_is_a_region_with_its_figures(apart):
+    first, second = apart.regions
+    assert (first.number, second.number) == (1, 2)
+    assert first.current.outcome.verdict.photo == "photo_02.png"
+    assert first.current.outcome.added == 1
+    assert apart.work.name(1) == "Region 1"
+
+
+def test_hiding_the_earlier_region_leaves_the_later_one(apart):
+    full = apart.scene
+    only_second = session_of(random_scene(10), Scripted(replacing([2, 3], 2)))
+    only_second.upgrade(BOX).result(5)
+    apart.hide_region(1)
+    assert not apart.regions[0].shown
+    assert as_set(apart.scene) == as_set(only_second.scene)
+    apart.undo()
+    assert same_bits(apart.scene, full)
+    only_second.close()
+
+
+def test_a_hidden_region_comes_back(apart):
+    full = as_set(apart.scene)
+    apart.hide_region(1)
+    apart.show_region(1)
+    assert as_set(apart.scene) == full
+    assert all(region.shown for region in apart.regions)
+
+
+def test_removing_takes_it_out_of_the_list_and_undo_brings_it_back(apart):
+    full = apart.scene
+    apart.remove_region(1)
+    assert [region.number for region in apart.regions] == [2]
+    apart.undo()
+    assert [region.number for region in apart.regions] == [1, 2]
+    assert same_bits(apart.scene, full)
+
+
+def test_what_stands_on_a_region_is_named(nested):
+    nested.rename_region(2, "The stem")
+    with pytest.raises(MethodError, match="The stem stands on it"):
+        nested.remove_region(1)
+    assert nested.work.dependents(1) == ("The stem",)
+    assert nested.work.parents(2) == ("Region 1",)
+    nested.remove_region(2)
+    nested.remove_region(1)
+    assert same_bits(nested.scene, nested.original.scene)
+
+
+def test_both_go_together_when_asked(nested):
+    full = nested.scene
+    nested.remove_region(1, with_dependents=True)
+    assert nested.regions == ()
+    assert same_bits(nested.scene, nested.original.scene)
+    nested.undo()
+    assert same_bits(nested.scene, full)
+
+
+def test_a_region_whose_ground_is_hidden_cannot_be_shown(nested):
+    nested.hide_region(1, with_dependents=True)
+    assert [region.shown for region in nested.regions] == [False, False]
+    with pytest.raises(MethodError, match="not there"):
+        nested.show_region(2)
+    assert same_bits(nested.scene, nested.original.scene)
+
+
+def test_alternatives_of_a_region_start_from_the_same_scene_and_can_be_flipped():
+    session = session_of(random_scene(10), Scripted(replacing([0], 1), replacing([0, 1], 2)))
+    session.upgrade(BOX, "refine").result(5)
+    one = session.scene
+    session.upgrade_again(1, "fit-only").result(5)
+    two = session.scene
+    assert len(session.regions) == 1
+    assert [a.method for a in session.regions[0].alternatives] == ["refine", "fit-only"]
+    assert len(two) == 10
+    session.flip_region(1, 0)
+    assert same_bits(session.scene, one)
+    session.flip_region(1, 1)
+    assert same_bits(session.scene, two)
+    session.undo()
+    assert same_bits(session.scene, one)
+    session.close()
+
+
+def test_undo_through_hiding_flipping_and_upgrading_gives_every_scene_back():
+    session = session_of(random_scene(10), Scripted(replacing([0], 1), replacing([1], 2), replacing([2], 3)))
+    seen = [session.scene]
+
+    def step(action):
+        action()
+        seen.append(session.scene)
+
+    step(lambda: session.upgrade(BOX).result(5))
+    step(lambda: session.upgrade(BOX).result(5))
+    step(lambda: session.hide_region(1))
+    step(lambda: session.upgrade(BOX).result(5))
+    step(lambda: session.show_region(1))
+    step(lambda: session.remove_region(2))
+    for scene in reversed(seen[:-1]):
+        session.undo()
+        assert same_bits(session.scene, scene)
+    for scene in seen[1:]:
+        session.redo()
+        assert same_bits(session.scene, scene)
+    session.close()
+
+
+def test_the_scene_without_a_region_is_there_to_compare(apart):
+    before = apart.before_region(2)
+    apart.hide_region(2)
+    assert same_bits(before, apart.scene)
+
+
+def test_a_name_is_told_and_an_empty_one_gives_the_number_back(apart):
+    told = []
+    apart.subscribe(told.append)
+    apart.rename_region(1, "  Leaf ")
+    assert apart.work.name(1) == "Leaf"
+    assert any(isinstance(event, RegionsChanged) for event in told)
+    apart.rename_region(1, " ")
+    assert apart.work.name(1) == "Region 1"
+
+
+def test_every_splat_knows_where_it_comes_from():
+    session = upgraded(replacing([0], 1, photos=["a"]), replacing([1], 2, kind="learned"), replacing([2], 3), count=8)
+    kinds, regions = session.edited.rows.kinds, session.edited.rows.regions
+    for number, kind in ((1, Kind.FITTED), (2, Kind.LEARNED), (3, Kind.INVENTED)):
+        assert kinds[regions == number].tolist() == [kind, kind]
+    assert kinds[regions == 0].tolist() == [Kind.INPUT] * 5
+    session.undo()
+    assert not bool((session.edited.rows.kinds == Kind.INVENTED).any())
+    session.close()
+
+
+def test_what_a_network_made_and_no_photo_confirmed_is_invented():
+    import dataclasses
+
+    def unverified(request):
+        patch = patch_of([0], random_scene(1))
+        patch.provenance["kind"] = "learned"
+        return result_of(request.scene, patch, dataclasses.replace(BAD, accepted=True, verified=False))
+
+    session = upgraded(unverified)
+    assert session.edited.rows.kinds[-1] == Kind.INVENTED
+    session.close()
+
+
+def test_splats_of_a_kind_can_be_removed_and_undone():
+    session = upgraded(replacing([0], 1), replacing([1], 2, photos=["a"]))
+    full = session.scene
+    session.delete_splats(session.edited.rows.kinds == Kind.INVENTED, "Invented splats removed")
+    assert len(session.scene) == len(full) - 2
+    with pytest.raises(MethodError, match="Invented splats removed stands on it"):
+        session.hide_region(1)
+    session.undo()
+    assert same_bits(session.scene, full)
+    with pytest.raises(MethodError, match="nothing to remove"):
+        session.delete_splats(torch.zeros(len(full), dtype=torch.bool), "nothing")
+    session.close()
