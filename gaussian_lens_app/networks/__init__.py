@@ -1,0 +1,1 @@
+"""Trained networks and their parts: tensors in, tensors out; methods translate."""

@@ -1,0 +1,67 @@
+"""A small image network: renders, photo and residuals of a window -> a pyramid of features, modulated by rays.
+
+It stands where the paper has a pretrained multi-view encoder; it is trained with the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gaussian_lens_app.networks.views import Views
+
+RAY_CHANNELS = 32
+"""Spherical harmonics of degree 3 of a ray's direction and of its moment (LaRa's encoding of Pluecker coordinates)."""
+
+
+class ImageNetwork(nn.Module):
+    """Maps at `stride`, twice and four times that, all `width` channels."""
+
+    def __init__(self, channels: int, width: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        self.stem = nn.Conv2d(channels * stride**2, width, 1)
+        self.modulation = nn.Conv2d(RAY_CHANNELS, 2 * width, 1)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        self.norm = nn.GroupNorm(1, width)
+        self.fine, self.fine2 = _conv(width, width), _conv(width, width)
+        self.middle, self.coarse = _conv(width, width, 2), _conv(width, width, 2)
+        self.coarse2 = _conv(width, width)
+        self.lateral_fine, self.lateral_middle = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
+
+    def forward(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
+        """Feature maps (V, width, h, w), finest first."""
+        x = self.stem(F.pixel_unshuffle(views.images, self.stride))
+        scale, shift = self.modulation(views.rays).chunk(2, 1)
+        x = self.norm(x) * (1 + scale) + shift
+        fine = x + self.fine2(_act(self.fine(_act(x))))
+        middle = self.middle(_act(fine))
+        coarse = self.coarse(_act(middle))
+        coarse = coarse + self.coarse2(_act(coarse))
+        middle = self.lateral_middle(_act(middle)) + _enlarged(coarse, middle)
+        return self.lateral_fine(_act(fine)) + _enlarged(middle, fine), middle, coarse
+
+
+def _conv(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(channels, out, 3, stride, 1)
+
+
+def _act(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+def _enlarged(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def padded_stack(windows: Sequence[Float[Tensor, "h w C"]], multiple: int) -> Float[Tensor, "V C H W"]:
+    """Windows of different sizes in one tensor, zeros to the right and below."""
+    height = -(-max(window.shape[0] for window in windows) // multiple) * multiple
+    width = -(-max(window.shape[1] for window in windows) // multiple) * multiple
+    planes = [window.permute(2, 0, 1) for window in windows]
+    return torch.stack([F.pad(p, (0, width - p.shape[2], 0, height - p.shape[1])) for p in planes])

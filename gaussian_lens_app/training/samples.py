@@ -1,0 +1,168 @@
+"""Training samples: a box in a scene, the photos a method may see, and photos it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer, surroundings
+from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
+from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, Render, RenderMode
+from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
+from gaussian_lens_app.select import select_region
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How boxes are drawn from a scene."""
+
+    boxes: int = 8
+    """Boxes a scene."""
+    sides: tuple[float, float] = (0.25, 0.42)
+    """A box's sides as parts of the photo's."""
+    longest: int = 190
+    """A box's longer side in pixels, at most."""
+    few: float = 0.35
+    """Part of the samples with two to four context photos; the others have up to eight."""
+    strides: tuple[int, ...] = (2, 3, 3, 3, 4)
+    plain: float = 0.4
+    """Part of the samples drawn with the filter of the photos' own size; the others with the filter scaled."""
+    targets: int = 3
+    least_gaussians: int = 30
+    most_points: int = 16_000
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One box."""
+
+    inputs: LensInputs
+    targets: tuple[Target, ...]
+    """Windows of photos that neither the low-resolution scene nor the method has seen."""
+    stride: int
+    """Photo pixels per pixel Gaussian."""
+
+
+def random_samples(
+    scene: Gaussians,
+    capture: Capture,
+    context: tuple[int, ...],
+    factor: float,
+    rng: np.random.Generator,
+    rasterizer: Rasterizer,
+    settings: SampleSettings,
+) -> Iterator[Sample]:
+    """Samples of one scene; boxes that show too little are passed over."""
+    unseen = [i for i in range(len(capture)) if i not in context]
+    for _ in range(settings.boxes):
+        viewer = int(rng.choice(unseen))
+        mode = ANTIALIASED if rng.random() < settings.plain else ANTIALIASED.scaled(factor)
+        box = Box(capture.photos[viewer].camera, _random_rect(capture.photos[viewer].camera, rng, settings))
+        sample = _sample(scene, capture, context, viewer, box, mode, rng, rasterizer, settings)
+        if sample is not None:
+            yield sample
+
+
+def _random_rect(camera: Camera, rng: np.random.Generator, settings: SampleSettings) -> Rect:
+    limit = settings.longest
+    width, height = (min(limit, int(rng.uniform(*settings.sides) * side)) for side in (camera.width, camera.height))
+    x, y = int(rng.integers(0, camera.width - width)), int(rng.integers(0, camera.height - height))
+    return (x, y, x + width, y + height)
+
+
+def _sample(
+    scene: Gaussians,
+    capture: Capture,
+    context: tuple[int, ...],
+    viewer: int,
+    box: Box,
+    mode: RenderMode,
+    rng: np.random.Generator,
+    rasterizer: Rasterizer,
+    settings: SampleSettings,
+) -> Sample | None:
+    region = select_region(scene, box, capture, rasterizer, mode=mode)
+    seen = [view for view in region.views if view.photo in context]
+    if region.count < settings.least_gaussians or len(seen) < 2:
+        return None
+    windows = [make_target(scene, capture, view, rasterizer, mode) for view in seen[: _photos(rng, settings)]]
+    windows = matched_exposures(windows, scene, capture, rasterizer, mode)
+    others = [view for view in region.views if view.photo not in context and view.photo != viewer]
+    targets = [_whole(scene, capture, viewer, box.rect, rasterizer, mode)]
+    targets += [make_target(scene, capture, view, rasterizer, mode) for view in others[: settings.targets - 1]]
+    stride = int(rng.choice(settings.strides))
+    old, frozen = scene.take(region.selected), surroundings(scene, region.selected, [*windows, *targets])
+    new, stride = pixel_layer(windows, 2, stride, settings.most_points - len(old), PixelSettings())
+    return Sample(LensInputs(frozen, old, new, tuple(windows), mode), tuple(targets), stride)
+
+
+def _photos(rng: np.random.Generator, settings: SampleSettings) -> int:
+    return int(rng.integers(2, 5)) if rng.random() < settings.few else int(rng.integers(4, 9))
+
+
+def _whole(
+    scene: Gaussians, capture: Capture, photo: int, rect: Rect, rasterizer: Rasterizer, mode: RenderMode
+) -> Target:
+    """The box itself as a window: that is what the benchmark measures."""
+    mask = torch.ones(rect[3] - rect[1], rect[2] - rect[0], dtype=torch.bool)
+    view = PhotoView(photo, rect, mask, overlap=1, resolution=1, cosine=1, score=1)
+    return make_target(scene, capture, view, rasterizer, mode)
+
+
+def save_samples(path: Path, samples: list[Sample], facts: dict[str, Any]) -> None:
+    """Keep the samples of one scene in a file of plain tensors."""
+    packed = {"facts": facts, "samples": [_packed(sample) for sample in samples]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomically(path) as file:
+        torch.save(packed, file)
+
+
+def load_samples(path: Path) -> list[Sample]:
+    """The samples kept in a file."""
+    return [_unpacked(sample) for sample in torch.load(path, weights_only=True)["samples"]]
+
+
+def _packed(sample: Sample) -> dict[str, Any]:
+    inputs = sample.inputs
+    return {
+        "gaussians": {name: dict(getattr(inputs, name).tensors()) for name in ("frozen", "old", "new")},
+        "windows": [_packed_window(window) for window in inputs.windows],
+        "targets": [_packed_window(window) for window in sample.targets],
+        "mode": [inputs.mode.antialiased, inputs.mode.eps2d],
+        "stride": sample.stride,
+    }
+
+
+def _packed_window(window: Target) -> dict[str, Any]:
+    camera, render = window.camera, window.render
+    return {
+        "name": window.name,
+        "camera": [camera.viewmat, camera.K, camera.width, camera.height],
+        "rect": list(window.rect),
+        "photo": window.photo.half(),
+        "mask": window.mask,
+        "render": [image.half() for image in (render.rgb, render.alpha)] + [render.depth, render.median_depth],
+    }
+
+
+def _unpacked(packed: dict[str, Any]) -> Sample:
+    gaussians = {name: Gaussians(**fields) for name, fields in packed["gaussians"].items()}
+    windows, targets = ([_unpacked_window(one) for one in packed[name]] for name in ("windows", "targets"))
+    inputs = LensInputs(**gaussians, windows=tuple(windows), mode=RenderMode(*packed["mode"]))
+    return Sample(inputs, tuple(targets), packed["stride"])
+
+
+def _unpacked_window(packed: dict[str, Any]) -> Target:
+    render = Render(*(image.float() for image in packed["render"]))
+    rect = packed["rect"]
+    return Target(
+        packed["name"], Camera(*packed["camera"]), (rect[0], rect[1], rect[2], rect[3]),
+        packed["photo"].float(), packed["mask"], render,
+    )  # fmt: skip
