@@ -1,0 +1,180 @@
+"""One pass of GaussianLens over a region: render, gradients, network, new Gaussians."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from gaussian_lens_app.methods.gaussian_lens_features import Look, look, own_axes
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
+from gaussian_lens_app.methods.targets import Target
+from gaussian_lens_app.networks.gaussian_lens import GaussianLens, Points
+from gaussian_lens_app.networks.image_network import padded_stack
+from gaussian_lens_app.networks.residuals import Residuals, applied
+from gaussian_lens_app.networks.views import Views
+from gaussian_lens_app.raster import Rasterizer
+from gaussian_lens_app.raster.sh import sh_basis
+from gaussian_lens_app.scene import SH_C0, Gaussians
+
+RESIDUAL_GAIN = 4.0
+"""Residuals are small beside colours."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What stays the same in every pass."""
+
+    inputs: LensInputs
+    first: tuple[Look, ...]
+    """The input scene in each window."""
+    backgrounds: tuple[tuple[Tensor, Tensor], ...]
+    """rgb and alpha of the surroundings alone in each window."""
+    footprint: Float[Tensor, "P"]
+    """World length of a photo pixel at each Gaussian."""
+    stride: int
+
+
+def prepare(inputs: LensInputs, stride: int, rasterizer: Rasterizer) -> Prepared:
+    """Renders and gradients of the input scene, and its surroundings alone."""
+    first, backgrounds = [], []
+    for window in inputs.windows:
+        first.append(look(inputs.frozen, inputs.old, window, rasterizer, inputs.mode))
+        with torch.no_grad():
+            render = rasterizer.render(inputs.frozen, window.camera, mode=inputs.mode, crop=window.rect)
+        backgrounds.append((render.rgb, render.alpha))
+    footprint = footprints(inputs.union.means, inputs.windows)
+    return Prepared(inputs, tuple(first), tuple(backgrounds), footprint, stride)
+
+
+def look_again(prepared: Prepared, state: Gaussians, rasterizer: Rasterizer) -> list[Look]:
+    """The scene as it stands in every window."""
+    inputs = prepared.inputs
+    return [look(inputs.frozen, state, window, rasterizer, inputs.mode) for window in inputs.windows]
+
+
+def run_network(
+    network: GaussianLens,
+    prepared: Prepared,
+    state: Gaussians,
+    looks: Sequence[Look],
+    number: int,
+    temperature: float = 0,
+) -> Gaussians:
+    """The state after one pass, differentiable in the network's weights."""
+    points, views = as_points(prepared, state, looks), as_views(prepared, looks, network.config.image_stride)
+    if not network.config.residual_images:
+        views = _without_renders(views)
+    residuals: Residuals = network(points, views, number, temperature)
+    return applied(state, points.axes, points.order, residuals)
+
+
+def as_points(prepared: Prepared, state: Gaussians, looks: Sequence[Look]) -> Points:
+    """The Gaussians, free of units."""
+    axes, order = own_axes(state)
+    sizes = torch.gather(state.log_scales, 1, order)
+    footprint = prepared.footprint
+    towards = _mean_directions(state.means, prepared.inputs.windows)
+    tilt = (axes.mT @ towards[..., None])[..., 0].abs()
+    weights = torch.stack([one.weights for one in looks], 1)
+    is_pixel = prepared.inputs.is_pixel
+    count = len(is_pixel) - len(prepared.inputs.old)
+    first = torch.stack([F.pad(one.gradients, (0, 0, 0, count)) for one in prepared.first], 1)
+    parameters = torch.cat(
+        [
+            (state.sh0[:, 0] * SH_C0).clamp(-1, 1),
+            state.logit_opacities[:, None] / 4,
+            (sizes - footprint.log()[:, None]).clamp(-6, 6),
+            tilt,
+            (weights > 0.5).float().mean(1, keepdim=True),
+            torch.full_like(footprint, math.log(prepared.stride))[:, None],
+            torch.full_like(footprint, math.log(prepared.inputs.mode.eps2d / 0.3) / 3)[:, None],
+        ],
+        -1,
+    )
+    return Points(
+        positions=state.means,
+        spacing=footprint.median() * prepared.stride,
+        axes=axes,
+        order=order,
+        scales=sizes.exp(),
+        parameters=parameters,
+        is_pixel=is_pixel,
+        gradients=torch.stack([one.gradients for one in looks], 1),
+        weights=weights,
+        first_gradients=first,
+        first_weights=torch.stack([F.pad(one.weights, (0, count)) for one in prepared.first], 1),
+    )
+
+
+def as_views(prepared: Prepared, looks: Sequence[Look], stride: int) -> Views:
+    """The windows as image tensors."""
+    windows = prepared.inputs.windows
+    images = [
+        _channels(window, first, now, background)
+        for window, first, now, background in zip(windows, prepared.first, looks, prepared.backgrounds, strict=True)
+    ]
+    stacked = padded_stack(images, 4 * stride)
+    height, width = stacked.shape[-2] // stride, stacked.shape[-1] // stride
+    sizes = torch.tensor([[window.rect[2] - window.rect[0], window.rect[3] - window.rect[1]] for window in windows])
+    return Views(
+        images=stacked,
+        rays=_rays(prepared, height, width, stride),
+        viewmats=torch.stack([window.camera.viewmat for window in windows]),
+        Ks=torch.stack([window.camera.cropped(window.rect).K for window in windows]),
+        sizes=sizes.to(stacked),
+    )
+
+
+def _channels(window: Target, first: Look, now: Look, background: tuple[Tensor, Tensor]) -> Float[Tensor, "h w 20"]:
+    """Photo, render, residuals before and now, surroundings, depths, opacity, mask."""
+    depth = now.render.depth
+    middle = depth[window.mask].median().clamp_min(1e-6) if bool(window.mask.any()) else depth.new_ones(())
+    relative = (first.render.depth / middle - 1).clamp(-1, 1), (depth / middle - 1).clamp(-1, 1)
+    planes = [
+        window.photo,
+        now.render.rgb,
+        RESIDUAL_GAIN * (window.photo - now.render.rgb),
+        RESIDUAL_GAIN * (window.photo - first.render.rgb),
+        background[0],
+        *(plane[..., None] for plane in (background[1], *relative, now.render.alpha, window.mask.float())),
+    ]
+    return torch.cat(planes, -1)
+
+
+def _without_renders(views: Views) -> Views:
+    images = views.images.clone()
+    images[:, 3:19] = 0
+    return Views(images, views.rays, views.viewmats, views.Ks, views.sizes)
+
+
+def _rays(prepared: Prepared, height: int, width: int, stride: int) -> Float[Tensor, "V 32 h w"]:
+    """Encoded rays, in the axes of the first window's camera around the region's middle, lengths by its radius."""
+    windows, means = prepared.inputs.windows, prepared.inputs.union.means
+    centre = means.median(0).values
+    radius = (means - centre).norm(dim=-1).quantile(0.9).clamp_min(1e-9) if len(means) < 2**23 else means.std()
+    axes = windows[0].camera.viewmat[:3, :3]
+    encoded = []
+    for window in windows:
+        camera = window.camera.cropped(window.rect)
+        rows = (torch.arange(height, device=means.device) + 0.5) * stride
+        columns = (torch.arange(width, device=means.device) + 0.5) * stride
+        pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
+        ends = camera.unproject(pixels, torch.ones_like(pixels[..., 0]))
+        directions = F.normalize(ends - camera.position, dim=-1) @ axes.T
+        moments = torch.linalg.cross(((camera.position - centre) @ axes.T / radius).expand_as(directions), directions)
+        flat = torch.cat([directions.reshape(-1, 3), F.normalize(moments.reshape(-1, 3), dim=-1)])
+        basis = sh_basis(3, flat).view(2, height, width, 16)
+        encoded.append(torch.cat([basis[0], basis[1]], -1).permute(2, 0, 1))
+    return torch.stack(encoded)
+
+
+def _mean_directions(means: Float[Tensor, "P 3"], windows: Sequence[Target]) -> Float[Tensor, "P 3"]:
+    """Unit vectors from the photos to each mean, averaged."""
+    total = sum(F.normalize(means - window.camera.position, dim=-1) for window in windows)
+    return F.normalize(torch.as_tensor(total), dim=-1)
