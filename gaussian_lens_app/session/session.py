@@ -201,7 +201,8 @@ class Session:
         def work(report: Report) -> Outcome:
             with self._lock:
                 base = self.work.base_for(again)
-            chained = len(picks) > 1 or picks[0].depth is not None
+            last = picks[-1]
+            plain = len(picks) == 1 and last.depth is None
             request = UpgradeRequest(
                 scene=base.scene,
                 box=box,
@@ -210,10 +211,10 @@ class Session:
                 budget=budget,
                 mode=self.mode,
                 rasterizer=self.rasterizer,
-                through=picks[0].through,
+                through=last.through,
                 judge=judge,
                 seed=seed,
-                region=self._picker.find(picks, base, self.mode) if chained else self._picker.known(picks, base),
+                region=self._picker.known(picks, base) if plain else self._picker.find(picks, base, self.mode),
             )
             with memory_errors_as_sentences("the upgrade"):
                 result = self._upgrade(request, within(report, 0.0, 0.98))
@@ -226,10 +227,9 @@ class Session:
     def _picks_of(self, box: Box, through: bool, again: int | None) -> tuple[Pick, ...]:
         """The chain this box ends, if it is the selection's, else the box alone."""
         shown = self.selection
-        if shown is not None and shown.picks and shown.box is box and again is None:
-            if through in (False, shown.picks[-1].through):
-                return shown.picks
-        return (Pick(box, through=through),)
+        if shown is None or not shown.picks or shown.box is not box or again is not None:
+            return (Pick(box, through=through),)
+        return shown.picks if through in (False, shown.picks[-1].through) else (Pick(box, through=through),)
 
     def upgrade_again(self, number: int, method: str, budget: Budget = Budget()) -> Job[Outcome]:  # noqa: B008  frozen
         """Queue another upgrade of a region, to flip between the two."""

@@ -1,0 +1,126 @@
+"""Where the photos show more than the splats do."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo, Rect
+from gaussian_lens_app.session.colormap import colored
+
+SHARP, BLURRED = 1.0, 8.0
+"""A splat whose sigma is one pixel of the best photo shows all it can; at eight its blur is plain to see."""
+STRENGTH = 0.7
+PHOTOS = 5
+"""Photos looked at for suggestions."""
+LONG_SIDE = 800
+"""Of those photos."""
+MAP = 240
+"""Long side of the map of the view in which boxes are sought."""
+SIDE = 0.22
+"""Side of a suggested box, of the view's shorter side."""
+
+
+def blur_in_photos(scene: Gaussians, capture: Capture | None) -> Float[Tensor, "N"]:
+    """Each Gaussian's middle sigma in pixels of the photo that shows it largest; 0 where no photo has it in view."""
+    best = scene.means.new_zeros(len(scene))
+    for photo in () if capture is None else capture.photos:
+        camera = photo.camera.to(scene.device)
+        pixels, depths = camera.project(scene.means)
+        size = pixels.new_tensor([camera.width, camera.height])
+        inside = (depths > 0) & (pixels >= 0).all(1) & (pixels < size).all(1)
+        best = torch.maximum(best, torch.where(inside, camera.K[0, 0] / depths.clamp_min(1e-6), 0))
+    return scene.scales.sort(-1).values[:, 1] * best
+
+
+def blur_map(
+    scene: Gaussians,
+    blur: Float[Tensor, "N"],
+    camera: Camera,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    crop: Rect | None = None,
+) -> Float[Tensor, "h w"]:
+    """Blur of what a camera sees, 0 for sharp and for what no photo shows, 1 for hopelessly blurred."""
+    drawn = rasterizer.render(scene, camera, mode=mode, crop=crop, features=blur.clamp(max=4 * BLURRED)[:, None])
+    assert drawn.features is not None
+    mean = drawn.features[..., 0] / drawn.alpha.clamp_min(1e-3)
+    return (torch.log2(mean.clamp_min(SHARP)) / torch.log2(torch.tensor(BLURRED / SHARP))).clamp(0, 1)
+
+
+def blur_overlay(
+    picture: Float[Tensor, "h w 3"],
+    scene: Gaussians,
+    blur: Float[Tensor, "N"],
+    camera: Camera,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    crop: Rect | None,
+) -> Float[Tensor, "h w 3"]:
+    """The picture with a veil that is thicker and redder the more is missing."""
+    amount = blur_map(scene, blur, camera, rasterizer, mode, crop)
+    weight = (STRENGTH * amount)[..., None]
+    return (1 - weight) * picture + weight * colored(0.3 + 0.65 * amount)
+
+
+def suggested_boxes(
+    scene: Gaussians, camera: Camera, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, count: int = 3
+) -> list[Box]:
+    """Boxes in this view over what gains most: where photos have detail that the scene drawn beside them lacks."""
+    lack = missing_detail(scene, camera, capture, rasterizer, mode)
+    small = camera.with_long_side(MAP).to(scene.device)
+    drawn = rasterizer.render(scene, small, mode=mode, features=lack[:, None])
+    assert drawn.features is not None
+    side = max(3, round(SIDE * min(small.width, small.height))) | 1
+    score = F.avg_pool2d(drawn.features[None, None, ..., 0], side, 1, side // 2)[0, 0]
+    score[: side // 2], score[-(side // 2) :] = 0, 0
+    score[:, : side // 2], score[:, -(side // 2) :] = 0, 0
+    factor, boxes, best = camera.width / small.width, [], None
+    for _ in range(count):
+        at = int(score.argmax())
+        y, x = divmod(at, score.shape[1])
+        best = float(score[y, x]) if best is None else best
+        if float(score[y, x]) <= 0.25 * best or best <= 0:
+            break
+        half = side / 2
+        corners = (x + 0.5 - half, y + 0.5 - half, x + 0.5 + half, y + 0.5 + half)
+        x0, y0, x1, y1 = (round(value * factor) for value in corners)
+        boxes.append(Box(camera, (max(0, x0), max(0, y0), min(camera.width, x1), min(camera.height, y1))))
+        score[max(0, y - side) : y + side + 1, max(0, x - side) : x + side + 1] = 0
+    return boxes
+
+
+def missing_detail(
+    scene: Gaussians, camera: Camera, capture: Capture, rasterizer: Rasterizer, mode: RenderMode
+) -> Float[Tensor, "N"]:
+    """For each Gaussian how much finer structure the photos nearest to this view have than the scene, where it is."""
+    lack, seen = scene.means.new_zeros(2, len(scene))
+    for photo in nearest_photos(capture, camera, PHOTOS):
+        photo = photo.with_long_side(LONG_SIDE)
+        there = photo.camera.to(scene.device)
+        drawn = rasterizer.render(scene, there, mode=mode).rgb
+        excess = (_detail(photo.load().to(scene.device).float() / 255) - _detail(drawn)).clamp_min(0)
+        weights = torch.stack([excess, torch.ones_like(excess)], -1)
+        sums = rasterizer.contributions(scene, there, weights, mode=mode)
+        lack, seen = lack + sums[:, 0], seen + sums[:, 1]
+    return lack / seen.clamp_min(1e-3)
+
+
+def nearest_photos(capture: Capture, camera: Camera, count: int) -> list[Photo]:
+    """The photos that look most nearly the same way from most nearly the same place."""
+    position, forward = camera.position.cpu(), camera.forward.cpu()
+    places = torch.stack([photo.camera.position.cpu() for photo in capture.photos])
+    away = (places - position).norm(dim=1)
+    away = away / away.median().clamp_min(1e-9)
+    turned = torch.stack([1 - photo.camera.forward.cpu() @ forward for photo in capture.photos])
+    return [capture.photos[i] for i in (away + 4 * turned).argsort()[:count].tolist()]
+
+
+def _detail(rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:
+    """Local strength of the finest structure: what a blur over five pixels takes away, averaged over nine."""
+    grey = rgb.mean(-1)[None, None]
+    fine = (grey - F.avg_pool2d(grey, 5, 1, 2, count_include_pad=False)).abs()
+    return F.avg_pool2d(fine, 9, 1, 4, count_include_pad=False)[0, 0]

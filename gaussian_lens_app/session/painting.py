@@ -1,0 +1,159 @@
+"""The scene as a picture, in whichever way it is to be looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.raster import CLASSIC
+from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Kind, Rect, Region
+from gaussian_lens_app.session.colormap import colored, stretched
+from gaussian_lens_app.session.looks import Looks, Picture
+from gaussian_lens_app.session.missing import blur_in_photos, blur_overlay
+from gaussian_lens_app.session.photo_overlay import over_picture
+from gaussian_lens_app.session.session import Session
+
+TINT = (1.0, 0.62, 0.1)
+"""Of the selection: amber stands out from foliage, stone and skin alike."""
+KIND_TINTS = {Kind.FITTED: (0.2, 0.85, 0.4), Kind.LEARNED: (0.25, 0.6, 1.0), Kind.INVENTED: (1.0, 0.25, 0.75)}
+TINT_STRENGTH = 0.45
+COUNTED = 0.02
+"""Opacity of every splat while they are counted: just above what is drawn at all."""
+SOLID = 0.98
+"""Opacity of ellipsoids."""
+SHRUNK = math.log(0.7)
+"""Ellipsoids are drawn smaller than the splats, so that one can tell them apart."""
+LINE = 1.0
+"""Half the width of the split's line, pixels."""
+
+
+class Painter:
+    """Draws a session's scene; keeps derived scenes until what they come from changes."""
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.untinted: Region | None = None
+        """Shown as it is, though it is selected."""
+        self._kept: dict[str, tuple[tuple[tuple, Any], ...]] = {}
+
+    def paint(self, camera: Camera, looks: Looks, marks: bool = True) -> Float[Tensor, "h w 3"]:
+        """The picture of a camera; without `marks` nothing is tinted for being selected."""
+        with torch.inference_mode():
+            camera = camera.to(self.session.scene.device)
+            if looks.split is None:
+                return self._half(camera, looks, marks, looks.before, None)
+            at = min(max(round(looks.split * camera.width), 1), camera.width - 1)
+            left = self._half(camera, looks, marks, True, (0, 0, at, camera.height))
+            right = self._half(camera, looks, marks, False, (at, 0, camera.width, camera.height))
+            picture = torch.cat([left, right], 1)
+            picture[:, max(0, at - round(LINE)) : at + round(LINE)] = 1.0
+            return picture
+
+    def _half(self, camera: Camera, looks: Looks, marks: bool, before: bool, crop: Rect | None) -> Tensor:
+        scene = self.scene_shown(looks, marks, before)
+        picture = self._drawn(scene, camera, looks, crop)
+        if looks.missing and self.session.capture is not None:
+            blur = self._keep("blur", (scene,), lambda: blur_in_photos(scene, self.session.capture))
+            picture = blur_overlay(picture, scene, blur, camera, self.session.rasterizer, self.session.mode, crop)
+        if looks.photo is not None and self.session.capture is not None:
+            photo = self.session.capture.photos[looks.photo]
+            picture = over_picture(picture, photo, camera, looks.photo_opacity, crop)
+        return picture
+
+    def _drawn(self, scene: Gaussians, camera: Camera, looks: Looks, crop: Rect | None) -> Tensor:
+        session, background = self.session, torch.tensor(looks.background, device=scene.device)
+        how: dict[str, Any] = {"mode": session.mode, "crop": crop}
+        if looks.picture is Picture.RGB:
+            plain = looks.background == (0.0, 0.0, 0.0)
+            return session.rasterizer.render(
+                scene, camera, background=None if plain else background, sh_degree=looks.sh_degree, **how
+            ).rgb
+        if looks.picture is Picture.ELLIPSOIDS:
+            solid = self._keep("solid", (scene,), lambda: _uniform(scene, SOLID, SHRUNK))
+            how["mode"] = CLASSIC
+            return session.rasterizer.render(solid, camera, background=background, sh_degree=0, **how).rgb
+        if looks.picture is Picture.COUNT:
+            faint = self._keep("faint", (scene,), lambda: _uniform(scene, COUNTED, 0.0))
+            how["mode"] = CLASSIC
+            alpha = session.rasterizer.render(faint, camera, **how).alpha
+            count = -torch.log1p(-alpha.clamp(max=0.999)) / COUNTED
+            return colored(torch.log2(1 + count) / 8, "inferno")
+        drawn = session.rasterizer.render(scene, camera, **how)
+        if looks.picture is Picture.ALPHA:
+            return drawn.alpha[..., None].expand(*drawn.alpha.shape, 3).clone()
+        valid = drawn.median_depth > 0
+        near = 1 / drawn.median_depth.clamp_min(1e-6)
+        return torch.where(valid[..., None], colored(stretched(near, valid)), background)
+
+    def scene_shown(self, looks: Looks, marks: bool = True, before: bool = False) -> Gaussians:
+        """The scene with hidden kinds left out, tinted where it is to be."""
+        session = self.session
+        edited = session.original if before else session.edited
+        scene, rows = edited.scene, None
+        if looks.hidden_kinds:
+            kinds = edited.rows.kinds
+            keep = self._keep("keep", (edited, looks.hidden_kinds), lambda: _not_of(kinds, looks.hidden_kinds))
+            scene = self._keep("left", (edited, looks.hidden_kinds), lambda: edited.scene.take(keep))
+            rows = keep
+        if looks.tint_kinds:
+            kinds = edited.rows.kinds if rows is None else edited.rows.kinds[rows]
+            scene = self._keep("kinds", (scene,), lambda: tinted_by_kind(scene, kinds))
+        region = self._tinted_region(looks, marks, before)
+        if region is None or len(region.selected) != len(edited.scene):
+            return scene
+        selected = region.selected if rows is None else region.selected[rows.to(region.selected.device)]
+        return self._keep("selected", (scene, region), lambda: tinted(scene, selected))
+
+    def _tinted_region(self, looks: Looks, marks: bool, before: bool) -> Region | None:
+        selection = self.session.selection
+        if selection is None or before or not (marks and looks.tint_selection):
+            return None
+        return None if selection.region is self.untinted else selection.region
+
+    def _keep(self, name: str, source: tuple, make: Callable[[], Any]) -> Any:
+        """What `make` gave for these very objects; the last two are kept, for the two halves of a split."""
+        for known, made in self._kept.get(name, ()):
+            if len(known) == len(source) and all(a is b for a, b in zip(known, source, strict=True)):
+                return made
+        made = make()
+        self._kept[name] = ((source, made), *self._kept.get(name, ())[:1])
+        return made
+
+
+def tinted(scene: Gaussians, selected: Bool[Tensor, "N"], tint: tuple[float, float, float] = TINT) -> Gaussians:
+    """The scene with the selected Gaussians' colours mixed with `tint`, seen from any side.
+
+    Colour is 0.5 + SH_C0 * sh0 + (terms linear in shN), so mixing colours is mixing coefficients.
+    """
+    selected = selected.to(scene.device)
+    goal = (scene.sh0.new_tensor(tint) - 0.5) / SH_C0
+    sh0, shN = scene.sh0.clone(), scene.shN.clone()
+    sh0[selected] = (1 - TINT_STRENGTH) * sh0[selected] + TINT_STRENGTH * goal
+    shN[selected] = (1 - TINT_STRENGTH) * shN[selected]
+    return dataclasses.replace(scene, sh0=sh0, shN=shN)
+
+
+def tinted_by_kind(scene: Gaussians, kinds: Tensor) -> Gaussians:
+    """The scene with fitted, learned and invented splats in their colours."""
+    for kind, tint in KIND_TINTS.items():
+        scene = tinted(scene, kinds == kind, tint)
+    return scene
+
+
+def _not_of(kinds: Tensor, hidden: frozenset[Kind]) -> Bool[Tensor, "N"]:
+    keep = torch.ones(len(kinds), dtype=torch.bool)
+    for kind in hidden:
+        keep &= kinds != kind
+    return keep
+
+
+def _uniform(scene: Gaussians, opacity: float, log_factor: float) -> Gaussians:
+    """All splats of one opacity, scaled."""
+    logits = torch.full_like(scene.logit_opacities, math.log(opacity / (1 - opacity)))
+    return dataclasses.replace(scene, logit_opacities=logits, log_scales=scene.log_scales + log_factor)

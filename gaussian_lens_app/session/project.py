@@ -1,0 +1,263 @@
+"""A folder that holds a session: which scene and photos, which upgrades, which views. Written as work goes on.
+
+project.json names the scene and the photos by paths relative to the folder; neither is copied. Each upgrade is a file
+of its own in patches/, written once, before project.json mentions it: whatever ends the process, the folder holds the
+state after the last finished step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as tensor_bytes
+
+from gaussian_lens_app.errors import BadFile, FileError, GsrError
+from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.session.arrangement import Arrangement, Step, Steps
+from gaussian_lens_app.session.events import Event, RegionsChanged, SceneChanged
+from gaussian_lens_app.session.history import Edit, Edited, Rows, rows_of
+from gaussian_lens_app.session.looks import Pose
+from gaussian_lens_app.session.opening import open_session
+from gaussian_lens_app.session.session import Session
+from gaussian_lens_app.session.stored import (
+    edit_json,
+    edit_of,
+    edit_tensors,
+    pose_json,
+    pose_of,
+    region_json,
+    region_of,
+)
+from gaussian_lens_app.session.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+FILE, PATCHES = "project.json", "patches"
+VERSION = 1
+
+
+@dataclass(eq=False)
+class Project:
+    """A session's folder. `attach` makes it follow the session; every change is on disk when the change is told."""
+
+    folder: Path
+    scene: Path
+    capture: Path | None
+    bookmarks: tuple[Pose, ...] = ()
+    up: tuple[float, float, float] | None = None
+    """Which way is up on the screen, where the user turned it; the scene's own frame stays."""
+    session: Session | None = None
+    told: GsrError | None = None
+    """Why the last change is not on disk; None: it is."""
+    _written: set[int] = field(default_factory=set)
+
+    def attach(self, session: Session) -> None:
+        """Save now and at every change from now on."""
+        self.session = session
+        session.subscribe(self._on_event)
+        self.save()
+
+    def save(self) -> None:
+        """Write what is not written yet. ExportError when it cannot be."""
+        assert self.session is not None
+        work = self.session.work
+        (self.folder / PATCHES).mkdir(parents=True, exist_ok=True)
+        for edit in _all_edits(work.arrangement):
+            if edit.key not in self._written:
+                with write_atomically(self._patch(edit.key)) as file:
+                    file.write(tensor_bytes(edit_tensors(edit)))
+                self._written.add(edit.key)
+        with write_atomically(self.folder / FILE, "w") as file:
+            json.dump(self._json(work), file, indent=1)
+
+    def set_bookmarks(self, bookmarks: tuple[Pose, ...]) -> None:
+        self.bookmarks = bookmarks
+        self._save_quietly()
+
+    def set_up(self, up: tuple[float, float, float]) -> None:
+        self.up = up
+        self._save_quietly()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, SceneChanged | RegionsChanged):
+            self._save_quietly()
+
+    def _save_quietly(self) -> None:
+        """A full disk must not end the work; the panel shows what `told` says."""
+        try:
+            self.save()
+            self.told = None
+        except (GsrError, OSError) as error:
+            self.told = error if isinstance(error, GsrError) else FileError(f"The project was not saved: {error}.")
+            log.error("saving failed", exc_info=error)
+
+    def _patch(self, key: int) -> Path:
+        return self.folder / PATCHES / f"{key:04d}.safetensors"
+
+    def _json(self, work: Workspace) -> dict[str, Any]:
+        now = work.arrangement
+        return {
+            "gaussian_lens_project": VERSION,
+            "scene": _relative(self.scene, self.folder),
+            "capture": None if self.capture is None else _relative(self.capture, self.folder),
+            "gaussians": len(self.session.original.ids) if self.session else 0,
+            "edits": [edit_json(edit) for edit in _all_edits(now)],
+            "in_force": [edit.key for edit in now.edits],
+            "regions": [region_json(region) for region in now.regions],
+            "names": {str(number): name for number, name in work.names.items()},
+            "next": [work.next_id, work.next_key],
+            "bookmarks": [pose_json(pose) for pose in self.bookmarks],
+            "up": None if self.up is None else list(self.up),
+        }
+
+
+def is_project(path: Path) -> bool:
+    """Whether the path is a project folder, or its project.json."""
+    return (path / FILE).is_file() or (path.name == FILE and path.is_file())
+
+
+def new_project(folder: Path, scene: Path, capture: Path | None, session: Session) -> Project:
+    """A project in a new or empty folder. FileError when something else is there."""
+    if is_project(folder):
+        raise FileError(f"{folder} is a project already: open it with gsr-view {folder}, or choose another name.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileError(f"{folder} is not empty: choose another name for the project.")
+    project = Project(folder.resolve(), scene.resolve(), None if capture is None else capture.resolve())
+    project.attach(session)
+    return project
+
+
+def open_project(folder: Path, device: str = "auto", **how: Any) -> tuple[Session, Project]:
+    """(the session as it was after its last finished step, its project). FileError with a sentence."""
+    folder = (folder.parent if folder.name == FILE else folder).resolve()
+    data = _read(folder)
+    scene = _found(folder, data["scene"], "scene")
+    capture = None if data["capture"] is None else _found(folder, data["capture"], "photos")
+    session = open_session(scene, capture, device, **how)
+    if len(session.scene) != data["gaussians"]:
+        session.close()
+        raise FileError(
+            f"{scene} has {len(session.scene)} Gaussians, the project's scene had {data['gaussians']}: "
+            "put the scene back that the project was made from."
+        )
+    try:
+        session.work = _workspace(folder, data, session.original)
+        bookmarks = tuple(pose_of(pose) for pose in data["bookmarks"])
+    except (KeyError, TypeError, ValueError) as error:
+        session.close()
+        raise BadFile(f"{folder / FILE} is damaged ({error}): restore it from a copy.") from error
+    up = None if data["up"] is None else tuple(data["up"])
+    project = Project(folder, scene, capture, bookmarks, up, _written={edit["key"] for edit in data["edits"]})
+    project.attach(session)
+    return session, project
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        if data["gaussian_lens_project"] != VERSION:
+            raise BadFile(f"{folder} was written by a newer version of this program: update it.")
+        return data
+    except OSError as error:
+        raise FileError(f"{folder / FILE} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadFile(f"{folder / FILE} is damaged ({error}): restore it from a copy.") from error
+
+
+def _workspace(folder: Path, data: dict[str, Any], original: Edited) -> Workspace:
+    """The edits made again in order, each a step that can be undone."""
+    stored = {edit["key"]: edit for edit in data["edits"]}
+    edits: dict[int, Edit] = {}
+    edited, arrangement, done = original, Arrangement(), ()
+    for key in data["in_force"]:
+        edit = edits[key] = edit_of(stored[key], _tensors(folder, key), edited)
+        edited = edit.redo(edited)
+        before, arrangement = arrangement, Arrangement((*arrangement.edits, edit))
+        done = (*done, (edit, before, arrangement))
+    work = Workspace(edited, next_id=data["next"][0], next_key=data["next"][1])
+    everything = _hidden(folder, stored, edits, original)
+    regions = tuple(region_of(region, everything) for region in data["regions"])
+    work.arrangement = dataclasses.replace(arrangement, regions=regions)
+    work.steps = Steps(tuple(Step("upgrade", edit, _with(a, regions), _with(b, regions)) for edit, a, b in done))
+    work.names = {int(number): name for number, name in data["names"].items()}
+    return work
+
+
+def _with(arrangement: Arrangement, regions: tuple) -> Arrangement:
+    """The regions as they were when only these edits were in force."""
+    keys = {edit.key for edit in arrangement.edits}
+    known = (dataclasses.replace(region, shown=region.key in keys) for region in regions)
+    return dataclasses.replace(arrangement, regions=tuple(region for region in known))
+
+
+def _hidden(folder: Path, stored: dict, edits: dict[int, Edit], original: Edited) -> dict[int, Edit]:
+    """All edits, those out of force made for whatever arrangement has the rows they take out."""
+    everything = dict(edits)
+    waiting = [key for key in stored if key not in edits]
+    while waiting:
+        left = []
+        for key in waiting:
+            edited = _ground(_tensors(folder, key)["removed"], everything.values(), original)
+            if edited is None:
+                left.append(key)
+            else:
+                everything[key] = edit_of(stored[key], _tensors(folder, key), edited)
+        if len(left) == len(waiting):
+            raise ValueError("an upgrade stands on one that is missing")
+        waiting = left
+    return everything
+
+
+def _ground(wanted: torch.Tensor, edits: Iterable[Edit], original: Edited) -> Edited | None:
+    """A scene of nothing but the rows an edit takes out, wherever they come from."""
+    sources = [(original.scene, original.rows), *((edit.patch.added, edit.after) for edit in edits)]
+    parts, rows = [], []
+    for scene, known in sources:
+        at = rows_of(wanted, known.ids)
+        at = at[at >= 0]
+        parts.append(scene.take(at))
+        rows.append(known.take(at))
+    if sum(len(part) for part in parts) < len(wanted):
+        return None
+    columns = [torch.cat(columns) for columns in zip(*(one.columns() for one in rows), strict=True)]
+    return Edited(Gaussians.concat(parts), Rows(*columns))
+
+
+def _tensors(folder: Path, key: int) -> dict[str, Any]:
+    path = folder / PATCHES / f"{key:04d}.safetensors"
+    try:
+        return load_tensors(path.read_bytes())
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # safetensors' own, which its package does not export by name
+        raise BadFile(f"{path} is damaged ({error}): restore it from a copy.") from error
+
+
+def _all_edits(arrangement: Arrangement) -> list[Edit]:
+    """In force first, then those of hidden regions and of other alternatives."""
+    edits = {edit.key: edit for edit in arrangement.edits}
+    for region in arrangement.regions:
+        for one in region.alternatives:
+            edits.setdefault(one.edit.key, one.edit)
+    return list(edits.values())
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _found(folder: Path, relative: str, what: str) -> Path:
+    path = Path(os.path.normpath(folder / relative))
+    if not path.exists():
+        raise FileError(f"The project's {what} should be at {path}, and nothing is there: put it back.")
+    return path

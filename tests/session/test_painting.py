@@ -1,0 +1,155 @@
+"""Every way of looking at the scene, by its pixels."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scenes import camera_at
+
+from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.scene import Kind, Patch
+from gaussian_lens_app.select import select_region
+from gaussian_lens_app.session import Session
+from gaussian_lens_app.session.looks import Looks, Picture, turned_up
+from gaussian_lens_app.session.missing import blur_in_photos, suggested_boxes
+from gaussian_lens_app.session.painting import Painter
+from gaussian_lens_app.upgrade import UpgradeResult
+
+LEFT_HALF = (40, 30, 118, 150)
+
+
+def to_truth(board):
+    """An upgrade that replaces the selected by the true Gaussians of the left half."""
+
+    def upgrade(request, report):
+        region = select_region(request.scene, request.box, None, request.rasterizer)
+        added = board.truth.take((board.truth.means[:, 0] < 0) & (board.truth.means[:, 2] == 0))
+        patch = Patch(region.selected.nonzero()[:, 0], added, torch.full((len(added),), -1))
+        verdict = Verdict(True, True, 3.0, 0.1, "photo_02.png", "Better.")
+        return UpgradeResult(patch, region, verdict, {"method": 0.1})
+
+    return upgrade
+
+
+@pytest.fixture
+def painter(textured_board, fast_rasterizer):
+    from gaussian_lens_app.scene import Box
+
+    session = Session(
+        textured_board.scene,
+        rasterizer=fast_rasterizer,
+        capture=textured_board.capture,
+        upgrade=to_truth(textured_board),
+    )
+    session.upgrade(Box(textured_board.capture.photos[2].camera, LEFT_HALF)).result(20)
+    yield Painter(session)
+    session.close()
+
+
+@pytest.fixture
+def camera(textured_board):
+    return textured_board.capture.photos[2].camera
+
+
+def test_before_shows_the_scene_as_it_was_opened(painter, camera, fast_rasterizer, textured_board):
+    before = painter.paint(camera, Looks(before=True))
+    assert torch.equal(before, fast_rasterizer.render(textured_board.scene, camera).rgb)
+    assert not torch.equal(painter.paint(camera, Looks()), before)
+
+
+def test_the_split_has_before_on_its_left_and_after_on_its_right(painter, camera):
+    before, after = painter.paint(camera, Looks(before=True)), painter.paint(camera, Looks())
+    at = round(0.4 * camera.width)
+    split = painter.paint(camera, Looks(split=0.4))
+    assert torch.allclose(split[:, : at - 1], before[:, : at - 1], atol=1e-4)
+    assert torch.allclose(split[:, at + 1 :], after[:, at + 1 :], atol=1e-4)
+    assert float(split[:, at].min()) == 1.0
+
+
+def test_the_photo_covers_the_picture_from_its_own_camera(painter, textured_board):
+    photo = textured_board.capture.photos[3]
+    covered = painter.paint(photo.camera, Looks(photo=3, photo_opacity=1.0))
+    assert float((covered - photo.load().float() / 255).abs().max()) < 0.01
+    half = painter.paint(photo.camera, Looks(photo=3, photo_opacity=0.5))
+    plain = painter.paint(photo.camera, Looks())
+    assert torch.allclose(half, (covered + plain) / 2, atol=0.01)
+
+
+def test_the_photo_stays_on_what_it_shows_when_the_view_is_another_shape(painter, textured_board, fast_rasterizer):
+    """From the photo's place with a wider and turned view: the truth is what the overlay should look like."""
+    photo = textured_board.capture.photos[3]
+    turn = torch.eye(4)
+    turn[:2, :2] = torch.tensor([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]], dtype=torch.float32)
+    wide = dataclasses.replace(photo.camera.resized(400, 300), viewmat=turn @ photo.camera.viewmat)
+    covered = painter.paint(wide, Looks(photo=3, photo_opacity=1.0))
+    truth = fast_rasterizer.render(textured_board.truth, wide).rgb
+    inner = (slice(60, 240), slice(80, 320))
+    assert float((covered - truth)[inner].abs().mean()) < 0.03
+
+
+def test_depth_alpha_count_and_ellipsoids_tell_what_is_there(painter, camera):
+    away = camera_at(0.0, distance=9.0)
+    alpha = painter.paint(away, Looks(picture=Picture.ALPHA))
+    assert float(alpha[90, 120].min()) > 0.9
+    assert float(alpha[0, 0].max()) < 0.1
+    depth = painter.paint(camera, Looks(picture=Picture.DEPTH))
+    assert float((depth[90, 120] - depth[4, 4]).abs().max()) > 0.3  # the board and the wall behind it
+    count = painter.paint(camera, Looks(picture=Picture.COUNT)).sum(-1)
+    assert float(count[60:120, 70:110].mean()) > float(count[60:120, 140:180].mean())  # fine left, coarse right
+    solid = painter.paint(camera, Looks(picture=Picture.ELLIPSOIDS))
+    assert float((solid - painter.paint(camera, Looks())).abs().mean()) > 0.01
+
+
+def test_background_shows_where_nothing_is(painter):
+    away = camera_at(0.0, distance=12.0)
+    picture = painter.paint(away, Looks(background=(1.0, 0.0, 1.0)))
+    assert picture[0, 0].tolist() == pytest.approx([1, 0, 1], abs=0.01)
+
+
+def test_kinds_are_coloured_and_can_be_left_out(painter, camera):
+    plain = painter.paint(camera, Looks())
+    tinted = painter.paint(camera, Looks(tint_kinds=True))
+    left, right = (slice(60, 120), slice(60, 100)), (slice(60, 120), slice(150, 190))
+    assert float((tinted - plain)[left].abs().mean()) > 0.05
+    assert float((tinted - plain)[right].abs().mean()) < 0.01
+    without = painter.paint(camera, Looks(hidden_kinds=frozenset({Kind.INVENTED})))
+    assert float((without - plain)[left].abs().mean()) > 0.1
+    assert float((without - plain)[right].abs().mean()) < 0.02
+
+
+def test_fewer_bands_of_colour_are_drawn_when_asked(painter, camera, fast_rasterizer):
+    scene = painter.session.scene
+    shN = torch.full((len(scene), 3, 3), 0.2)
+    session = Session(dataclasses.replace(scene, shN=shN), rasterizer=fast_rasterizer)
+    own = Painter(session)
+    assert not torch.allclose(own.paint(camera, Looks(sh_degree=0)), own.paint(camera, Looks()))
+    assert torch.equal(own.paint(camera, Looks(sh_degree=1)), own.paint(camera, Looks()))
+    session.close()
+
+
+def test_what_photos_show_finer_is_marked_and_suggested(painter, camera, textured_board, fast_rasterizer):
+    """The left half was upgraded: what is missing is on the right."""
+    scene, capture = painter.session.scene, textured_board.capture
+    blur = blur_in_photos(scene, capture)
+    board = scene.means[:, 2] == 0
+    left, right = board & (scene.means[:, 0] < -0.4), board & (scene.means[:, 0] > 0.4)
+    assert float(blur[left].median()) * 2 < float(blur[right].median())
+    marked = painter.paint(camera, Looks(missing=True)) - painter.paint(camera, Looks())
+    assert float(marked[60:120, 150:190].abs().mean()) > 1.5 * float(marked[60:120, 60:100].abs().mean())
+    boxes = suggested_boxes(scene, camera, capture, fast_rasterizer, painter.session.mode)
+    assert boxes
+    x0, y0, x1, y1 = boxes[0].rect
+    assert x0 + x1 > camera.width  # on the right
+    assert 0 <= x0 < x1 <= camera.width
+    assert 0 <= y0 < y1 <= camera.height
+
+
+def test_six_turns_bring_up_back_to_where_it_was():
+    up = np.array([0.05, -0.9, 0.3])
+    seen = []
+    for _ in range(6):
+        up = turned_up(up)
+        seen.append(tuple(up))
+    assert len(set(seen)) == 6
+    assert seen[-1] == (0, -1, 0)
