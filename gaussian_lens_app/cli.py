@@ -10,10 +10,12 @@ from typing import NoReturn
 
 import tyro
 
+from gaussian_lens_app.commands.convert import Convert
 from gaussian_lens_app.commands.evaluate import Evaluate
 from gaussian_lens_app.commands.inspect import Inspect
 from gaussian_lens_app.commands.reconstruct import Reconstruct
 from gaussian_lens_app.commands.render import RenderViews
+from gaussian_lens_app.commands.train import Train
 from gaussian_lens_app.commands.upgrade import Upgrade
 from gaussian_lens_app.commands.view import OpenViewer
 from gaussian_lens_app.errors import GsrError, JobCancelled
@@ -24,6 +26,8 @@ SUBCOMMANDS = {
     "reconstruct": Reconstruct,
     "render": RenderViews,
     "inspect": Inspect,
+    "convert": Convert,
+    "train": Train,
 }
 
 ABOUT = "Gaussian splat scenes without a screen. Add --traceback to see where an error came from."

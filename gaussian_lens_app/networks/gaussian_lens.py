@@ -77,6 +77,11 @@ class Points:
     """Of the input scene alone; zeros for pixel Gaussians."""
     first_weights: Float[Tensor, "N V"]
 
+    def take(self, rows: Int[Tensor, "M"]) -> Points:
+        """Some of the points."""
+        values = {name: value if name == "spacing" else value[rows] for name, value in vars(self).items()}
+        return Points(**values)
+
 
 class GaussianLens(nn.Module):
     """One pass; several in a row, each with fresh renders, sharpen further."""
@@ -99,9 +104,17 @@ class GaussianLens(nn.Module):
         self.attend_new = ProjectionAttention(widths[0], image, heads, ratio)
         self.heads = nn.ModuleList(Head(widths[0], config.head) for _ in range(2))
 
-    def forward(self, points: Points, views: Views, number: int, temperature: float = 0.0) -> Residuals:
-        """Residuals of all points for pass `number`, counted from 0."""
-        reader = _Reader(self.images(views), views, self.config.attention == "global")
+    def forward(
+        self,
+        points: Points,
+        views: Views,
+        number: int,
+        temperature: float = 0.0,
+        pyramid: Sequence[Tensor] | None = None,
+    ) -> Residuals:
+        """Residuals of all points for pass `number`, counted from 0; `pyramid` is `images(views)` where at hand."""
+        pyramid = self.images(views) if pyramid is None else pyramid
+        reader = _Reader(pyramid, views, self.config.attention == "global")
         features, steps = self._features(points, reader, number)
         tokens_extra = torch.cat([compressed(points.gradients), torch.log1p(points.weights)[..., None]], -1)
         if not self.config.gradients:

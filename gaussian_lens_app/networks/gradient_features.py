@@ -35,7 +35,8 @@ def pooled(
     consistency = mean.abs() / (square + 1e-12).sqrt()
     small = compressed(gradients)
     visible = small[..., :13] * (weights > 0.5)[..., None]
-    largest = torch.gather(visible, 1, visible.abs().argmax(1, keepdim=True))[:, 0]
+    high, low = visible.amax(1), visible.amin(1)
+    largest = torch.where(high > -low, high, low)
     energy = compressed(torch.cat([mean, (share * gradients[..., 13]).sum(1, keepdim=True)], -1))
     total = torch.log1p(weights.sum(1, keepdim=True))
     return torch.cat([energy, small[..., 13].amax(1, keepdim=True), largest, consistency, total], -1), mean

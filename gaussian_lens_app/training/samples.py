@@ -141,14 +141,13 @@ def _packed(sample: Sample) -> dict[str, Any]:
 
 
 def _packed_window(window: Target) -> dict[str, Any]:
-    camera, render = window.camera, window.render
+    camera = window.camera
     return {
         "name": window.name,
         "camera": [camera.viewmat, camera.K, camera.width, camera.height],
         "rect": list(window.rect),
         "photo": window.photo.half(),
         "mask": window.mask,
-        "render": [image.half() for image in (render.rgb, render.alpha)] + [render.depth, render.median_depth],
     }
 
 
@@ -160,7 +159,8 @@ def _unpacked(packed: dict[str, Any]) -> Sample:
 
 
 def _unpacked_window(packed: dict[str, Any]) -> Target:
-    render = Render(*(image.float() for image in packed["render"]))
+    nothing = torch.zeros(0, 0)
+    render = Render(nothing[..., None], nothing, nothing, nothing)  # Drawn anew where it is wanted.
     rect = packed["rect"]
     return Target(
         packed["name"], Camera(*packed["camera"]), (rect[0], rect[1], rect[2], rect[3]),

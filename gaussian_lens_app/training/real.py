@@ -1,0 +1,44 @@
+"""Training samples from real captures: low-resolution fits that each leave other photos out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gaussian_lens_app.formats import load_capture
+from gaussian_lens_app.jobs.report import Report, silent
+from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstruct
+from gaussian_lens_app.raster import Rasterizer
+from gaussian_lens_app.training.samples import SampleSettings, random_samples, save_samples
+
+LONG_SIDE = 1600
+LOW_LONG_SIDE = 400
+EVERY = 4
+"""Every so many photos one is kept out of a fit; which one differs from fold to fold."""
+
+
+def make_real(
+    folder: Path, capture_folder: Path, fold: int, split: str, rasterizer: Rasterizer, report: Report = silent
+) -> Path:
+    """The sample file of one fit of a capture; made only where it is not there yet."""
+    path = folder / f"{split}-real-{capture_folder.name}-{fold}.pt"
+    if path.exists():
+        return path
+    capture = load_capture(capture_folder).with_long_side(LONG_SIDE)
+    context = tuple(i for i in range(len(capture)) if i % EVERY != fold % EVERY)
+    rng = np.random.default_rng([fold, len(capture)])
+    # Fits of different lengths and sizes, as scenes come.
+    settings = ReconstructSettings(
+        long_side=LOW_LONG_SIDE,
+        steps=int(rng.choice([1500, 3000])),
+        max_gaussians=int(rng.choice([40_000, 75_000])),
+        seed=fold,
+    )
+    scene = reconstruct(capture.only(list(context)), settings, rasterizer, report)
+    factor = max(max(photo.camera.width, photo.camera.height) for photo in capture.photos) / LOW_LONG_SIDE
+    samples = random_samples(
+        scene, capture, context, factor, rng, rasterizer, SampleSettings(boxes=64, sides=(0.1, 0.14), longest=230)
+    )
+    save_samples(path, list(samples), {"kind": "real", "capture": capture_folder.name, "steps": settings.steps})
+    return path
