@@ -4,7 +4,7 @@ from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.formats.cameras import load_cameras, save_cameras
 from gaussian_lens_app.formats.capture import load_capture
 from gaussian_lens_app.formats.inspection import describe, inspect
-from gaussian_lens_app.formats.table import FORMATS, load, save
+from gaussian_lens_app.formats.table import FORMATS, degree_in, load, losses, save, writer_for
 from gaussian_lens_app.formats.values import Finding, Layout, SceneFile
 
 __all__ = [
@@ -12,12 +12,15 @@ __all__ = [
     "Finding",
     "Layout",
     "SceneFile",
+    "degree_in",
     "describe",
     "inspect",
     "load",
     "load_cameras",
     "load_capture",
+    "losses",
     "save",
     "save_cameras",
     "write_atomically",
+    "writer_for",
 ]

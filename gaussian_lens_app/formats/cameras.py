@@ -14,6 +14,7 @@ from gaussian_lens_app.errors import BadFile, CaptureError
 from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.formats.inria_cameras import is_inria_cameras, read_inria_cameras
 from gaussian_lens_app.formats.lens import Lens
+from gaussian_lens_app.formats.ply import load_ply
 from gaussian_lens_app.formats.shots import Shot, read_json, rigid
 from gaussian_lens_app.formats.transforms import is_transforms, read_transforms
 from gaussian_lens_app.scene import Camera
@@ -36,8 +37,13 @@ def save_cameras(path: str | Path, cameras: Sequence[tuple[str, Camera]]) -> Non
 
 
 def load_cameras(path: str | Path) -> list[tuple[str, Camera]]:
-    """(name, camera) pairs of our own file, a transforms.json or an INRIA cameras.json, without distortion."""
+    """(name, camera) pairs of our own file, transforms.json, INRIA's cameras.json or a PLY that states some."""
     path = Path(path)
+    if path.suffix.lower() == ".ply":
+        cameras = load_ply(path).cameras
+        if not cameras:
+            raise BadFile(f"{path} states no cameras: give a transforms.json, a cameras.json or a capture.")
+        return list(cameras)
     data = read_json(path)
     if is_transforms(data):
         return [_of_shot(shot, path) for shot in read_transforms(path, path.parent).shots]

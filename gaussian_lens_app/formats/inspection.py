@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gaussian_lens_app.formats import sog
 from gaussian_lens_app.formats.capture import is_capture, load_capture
 from gaussian_lens_app.formats.checks import robust_bounds
 from gaussian_lens_app.formats.table import load, reader_for
@@ -23,11 +24,12 @@ _BAR = 40
 def inspect(path: str | Path, report: Report = silent) -> dict[str, Any]:
     """Figures of a scene file or a capture's folder, JSON values only; `kind` says which of both it is."""
     path = Path(path)
-    if path.is_dir() and not is_capture(path):
+    scene = path.name == sog.META or sog.is_sog_folder(path)
+    if path.is_dir() and not scene and not is_capture(path):
         reader_for(path)  # raises the sentence for a folder that was given instead of a file
-    if path.is_dir() or path.suffix.lower() == ".json":
+    if not scene and (path.is_dir() or path.suffix.lower() == ".json"):
         return _of_capture(load_capture(path, report=report), path)
-    return _of_scene(load(path), reader_for(path).name)
+    return _of_scene(load(path))
 
 
 def describe(facts: dict[str, Any]) -> str:
@@ -36,14 +38,14 @@ def describe(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _of_scene(file: SceneFile, format: str) -> dict[str, Any]:
-    g, header = file.gaussians, file.layout.header
+def _of_scene(file: SceneFile) -> dict[str, Any]:
+    g, layout = file.gaussians, file.layout
     return {
         "kind": "scene",
         "path": str(file.path),
-        "format": format,
-        "encoding": header.format,
-        "bytes": file.path.stat().st_size,
+        "format": file.format,
+        "encoding": layout.header.format if layout else "packed",
+        "bytes": _size(file.path),
         "count": len(g),
         "sh_degree": g.sh_degree,
         "bounds": {
@@ -51,13 +53,20 @@ def _of_scene(file: SceneFile, format: str) -> dict[str, Any]:
             "robust": _corners(*robust_bounds(g.means)),
         },
         "histograms": _histograms(g),
-        "extra_properties": [name for name in file.layout.extra if name not in ("nx", "ny", "nz")],
-        "extra_elements": [element.name for element in header.elements if element is not header.vertex],
-        "comments": list(header.comments),
+        "extra_properties": [name for name in layout.extra if name not in ("nx", "ny", "nz")] if layout else [],
+        "extra_elements": [e.name for e in layout.header.elements if e is not layout.header.vertex] if layout else [],
+        "comments": list(layout.header.comments) if layout else [],
+        "cameras": len(file.cameras),
         "findings": [
             {"kind": finding.kind, "count": finding.count, "sentence": finding.sentence} for finding in file.findings
         ],
     }
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files of a folder."""
+    folder = path if path.is_dir() else path.parent if path.name == sog.META else None
+    return sum(p.stat().st_size for p in folder.iterdir() if p.is_file()) if folder else path.stat().st_size
 
 
 def _histograms(g: Gaussians) -> dict[str, Any]:

@@ -7,20 +7,24 @@ x y z, unused normals, f_dc_0..2, f_rest_0.. channel by channel, opacity (logit)
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gaussian_lens_app.errors import BadFile, ExportError, FileError, UnknownFormat
+from gaussian_lens_app.errors import BadFile, ExportError, FileError
 from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.formats.checks import usable
+from gaussian_lens_app.formats.compressed_ply import is_compressed, read_compressed
 from gaussian_lens_app.formats.ply_body import BLOCK, Body, write_blocks
+from gaussian_lens_app.formats.ply_cameras import stated_cameras
 from gaussian_lens_app.formats.ply_header import Element, Header, Property, read_header
 from gaussian_lens_app.formats.values import Finding, Layout, SceneFile
 from gaussian_lens_app.scene import Gaussians
 
+NAME = "INRIA PLY"
 _NORMALS = ("nx", "ny", "nz")
 _REST_COUNTS = {3 * ((degree + 1) ** 2 - 1): degree for degree in range(5)}
 
@@ -31,12 +35,17 @@ def load_ply(path: Path) -> SceneFile:
     try:
         with open(path, "rb") as file:
             header = read_header(file, name)
+            if is_compressed(header):
+                return read_compressed(Body(file, header, name), header, path, os.fstat(file.fileno()).st_size)
             degree = _check_vertex(header, name)
             body = Body(file, header, name)
-            before = b"".join(body.raw(element) for element in header.elements[: header.position])
+            raw = {element.name: body.raw(element) for element in header.elements[: header.position]}
+            before = b"".join(raw.values())
             gaussians, columns = _read_vertices(body, header.vertex, degree)
-            after = b"".join(body.raw(element) for element in header.elements[header.position + 1 :])
-            findings = (*_layout_findings(header), *_trailing(body.trailing()))
+            raw |= {element.name: body.raw(element) for element in header.elements[header.position + 1 :]}
+            after = b"".join(list(raw.values())[header.position :])
+            cameras, doubts = stated_cameras(header, raw)
+            findings = (*_layout_findings(header), *doubts, *_trailing(body.trailing()))
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
     keep, dropped = usable(gaussians)
@@ -47,7 +56,8 @@ def load_ply(path: Path) -> SceneFile:
         columns = {key: column[keep.numpy()] for key, column in columns.items()}
     written = header.with_vertex(dataclasses.replace(header.vertex, properties=header.vertex.scalars))
     extra = tuple(name for name in columns if name not in property_names(4))
-    return SceneFile(gaussians, Layout(written, columns, before, after, extra), (*dropped, *findings), path)
+    layout = Layout(written, columns, before, after, extra)
+    return SceneFile(gaussians, layout, (*dropped, *findings), path, NAME, cameras)
 
 
 def save_ply(
@@ -88,12 +98,9 @@ def _columns(g: Gaussians) -> dict[str, np.ndarray]:
 
 def _check_vertex(header: Header, name: str) -> int:
     """The SH degree, after making sure that this is a file of Gaussians."""
-    elements = {element.name for element in header.elements}
     if header.position < 0:
         raise BadFile(f"{name} has no element 'vertex', so there are no Gaussians in it.")
     names = {p.name for p in header.vertex.scalars}
-    if "chunk" in elements and "packed_position" in names:
-        raise UnknownFormat(f"{name} is a compressed PLY, which cannot be read yet: save it as an ordinary PLY.")
     missing = [n for n in property_names(0) if n not in names]
     if missing:
         what = f"the property {missing[0]!r}" if len(missing) == 1 else f"the properties {', '.join(missing)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,31 +11,71 @@ import torch
 from torch import Tensor
 
 from gaussian_lens_app.errors import BadFile, FileError, UnknownFormat
-from gaussian_lens_app.formats.ply import load_ply, save_ply
-from gaussian_lens_app.formats.values import Layout, SceneFile
+from gaussian_lens_app.formats import compressed_ply, gltf, ksplat, ply, sog, sog_write, splat, spz, spz_write
+from gaussian_lens_app.formats.values import Finding, SceneFile
 from gaussian_lens_app.scene import Gaussians
 
-Saver = Callable[[Path, Gaussians, Layout | None, np.ndarray, Sequence[str]], None]
+Saver = Callable[..., None]
+"""(path, Gaussians, Layout | None, sources, comments, and the format's own options)"""
+_HEAD = 8192
+
+
+def _nothing(gaussians: Gaussians) -> Iterator[Finding]:
+    return iter(())
+
+
+def _unknown(head: bytes) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
 class Format:
-    """A scene format; `magic` are the first bytes of its files, empty where it has none."""
+    """A scene format. `looks` tells it by the first bytes of a file, where its files have a mark of their own."""
 
     name: str
-    suffix: str
-    magic: bytes
+    suffixes: tuple[str, ...]
+    looks: Callable[[bytes], bool]
     load: Callable[[Path], SceneFile]
     save: Saver | None = None
+    loss: Callable[[Gaussians], Iterator[Finding]] = _nothing
+    """What a scene loses when it is written."""
+    degree: int = 4
+    """Highest SH degree that can be written."""
+
+    def named(self, path: Path) -> bool:
+        return path.name.lower().endswith(self.suffixes)
 
 
-FORMATS: tuple[Format, ...] = (Format("INRIA PLY", ".ply", b"ply", load_ply, save_ply),)
+def _is_ply(head: bytes) -> bool:
+    return head.startswith((b"ply\n", b"ply\r"))
+
+
+def _is_compressed_ply(head: bytes) -> bool:
+    return _is_ply(head) and b"packed_position" in head
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        *(compressed_ply.NAME, (".compressed.ply",), _is_compressed_ply, ply.load_ply),
+        *(compressed_ply.save_compressed, compressed_ply.loss, 3),
+    ),
+    Format(ply.NAME, (".ply",), _is_ply, ply.load_ply, ply.save_ply),
+    Format(splat.NAME, (".splat",), _unknown, splat.load_splat, splat.save_splat, splat.loss, 0),
+    Format(spz.NAME, (".spz",), spz.looks, spz.load_spz, spz_write.save_spz, spz_write.loss),
+    Format(sog.NAME, (".sog", sog.META), sog.looks, sog.load_sog, sog_write.save_sog, sog_write.loss, 3),
+    Format(gltf.NAME, (".glb", ".gltf"), gltf.looks, gltf.load_gltf),
+    Format(ksplat.NAME, (".ksplat",), _unknown, ksplat.load_ksplat),
+)
 
 
 def load(path: str | Path) -> SceneFile:
     """The scene in a file. Raises FileError, UnknownFormat or BadFile with one sentence."""
     path = Path(path)
-    return reader_for(path).load(path)
+    format = reader_for(path)
+    try:
+        return format.load(path)
+    except MemoryError as error:
+        raise FileError(f"{path.name} is too large for this machine's memory: close other programs.") from error
 
 
 def save(
@@ -44,42 +84,85 @@ def save(
     like: SceneFile | None = None,
     sources: Tensor | None = None,
     comments: Sequence[str] = (),
+    version: int | None = None,
 ) -> None:
     """Write a scene atomically, in the way of `like` (byte order, property order, types, extras, comments).
 
     `sources` (M,) int64 names each row's row in `like.gaussians`, -1 for a new one: there the extra properties come
     from, and the exact bits of values that have not changed. None: row i is row i of `like` if the counts are equal,
-    else all are new. Raises ExportError; what stood at `path` before then still stands.
+    else all are new. `version` is for SPZ: 2, 3 or 4. Raises ExportError; what stood at `path` before
+    then still stands.
     """
     path = Path(path)
-    writers = [format for format in FORMATS if format.save and path.suffix.lower() == format.suffix]
-    if not writers:
-        known = ", ".join(format.suffix for format in FORMATS if format.save)
-        raise UnknownFormat(f"Cannot write {path.name!r}: give a name that ends in {known}.")
-    assert writers[0].save is not None
+    format = writer_for(path)
+    assert format.save is not None
     rows = _checked_sources(len(gaussians), like, sources)
-    writers[0].save(path, gaussians, like.layout if like else None, rows, comments)
+    options = {"version": version} if version is not None and format.name == spz.NAME else {}
+    format.save(path, gaussians, like.layout if like else None, rows, comments, **options)
+
+
+def losses(path: str | Path, gaussians: Gaussians) -> tuple[str, ...]:
+    """Sentences on what a scene loses in the format of that name; none for formats that keep everything."""
+    format = writer_for(Path(path))
+    found = [finding.sentence for finding in format.loss(gaussians)]
+    if gaussians.sh_degree > format.degree:
+        found.append(f"Spherical harmonics of degree {gaussians.sh_degree} are cut to degree {format.degree}")
+    return tuple(f"{format.name}: {sentence}." for sentence in found)
+
+
+def degree_in(path: str | Path) -> int:
+    """The highest SH degree that the format of that name keeps."""
+    return writer_for(Path(path)).degree
+
+
+def writer_for(path: Path) -> Format:
+    """The format by suffix. Raises UnknownFormat."""
+    found = next((format for format in FORMATS if format.save and format.named(path)), None)
+    if found:
+        return found
+    if reader := next((format for format in FORMATS if format.named(path)), None):
+        raise UnknownFormat(f"Cannot write {path.name!r}: {reader.name} is only read; {_writable()} can be written.")
+    raise UnknownFormat(f"Cannot write {path.name!r}: give a name that ends in {_writable()}.")
 
 
 def reader_for(path: Path) -> Format:
-    """The format by suffix, else by first bytes."""
+    """The format by suffix and first bytes, which must not contradict each other."""
+    if sog.is_sog_folder(path):
+        return next(format for format in FORMATS if format.name == sog.NAME)
+    head = _head(path)
+    by_suffix = [format for format in FORMATS if format.named(path)]
+    by_content = [format for format in FORMATS if format.looks(head)]
+    if not by_suffix and not by_content:
+        known = ", ".join(f"{format.name} ({format.suffixes[0]})" for format in FORMATS)
+        raise UnknownFormat(f"{path.name} is in no known format: {known} can be read.")
+    if by_suffix and by_content and by_suffix[0].load is not by_content[0].load:
+        found = by_content[0]
+        raise BadFile(
+            f"{path.name} is named like a {by_suffix[0].name} file, but its content is {found.name}: the content is "
+            f"what counts, so rename it to end in {found.suffixes[0]}."
+        )
+    return (by_content or by_suffix)[0]
+
+
+def _head(path: Path) -> bytes:
     if path.is_dir():
         raise FileError(f"{path} is a folder: give the scene file itself{_suggestion(path)}.")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path} is no file but a device or a pipe: give a scene file.")
     try:
         with open(path, "rb") as file:
-            head = file.read(64)
+            head = file.read(_HEAD)
     except FileNotFoundError as error:
         raise FileError(f"{path} does not exist: check the spelling.") from error
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not head:
         raise BadFile(f"{path.name} is empty: get a fresh copy.")
-    by_suffix = [format for format in FORMATS if path.suffix.lower() == format.suffix]
-    by_magic = [format for format in FORMATS if format.magic and head.startswith(format.magic)]
-    if not by_suffix and not by_magic:
-        known = ", ".join(f"{format.name} ({format.suffix})" for format in FORMATS)
-        raise UnknownFormat(f"{path.name} is in no known format: {known} can be read.")
-    return (by_suffix or by_magic)[0]
+    return head
+
+
+def _writable() -> str:
+    return ", ".join(suffix for format in FORMATS if format.save for suffix in format.suffixes)
 
 
 def _suggestion(folder: Path) -> str:
@@ -90,7 +173,7 @@ def _suggestion(folder: Path) -> str:
 
 
 def _checked_sources(count: int, like: SceneFile | None, sources: Tensor | None) -> np.ndarray:
-    if like is None or (sources is None and count != len(like.gaussians)):
+    if like is None or like.layout is None or (sources is None and count != len(like.gaussians)):
         return np.full(count, -1)
     rows = torch.arange(count) if sources is None else sources.detach().cpu()
     if rows.shape != (count,) or (count and int(rows.max()) >= len(like.gaussians)):

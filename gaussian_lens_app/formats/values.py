@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gaussian_lens_app.formats.ply_header import Header
-from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.scene import Camera, Gaussians
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ class SceneFile:
     """A scene as it was read."""
 
     gaussians: Gaussians
-    layout: Layout
+    layout: Layout | None
+    """None for formats that are not written back the way they came."""
     findings: tuple[Finding, ...]
     path: Path
+    format: str = "INRIA PLY"
+    """Name of the format, as in the table FORMATS."""
+    cameras: tuple[tuple[str, Camera], ...] = ()
+    """(name, camera) pairs that the file itself states; there are no photos to them."""

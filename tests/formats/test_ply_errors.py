@@ -101,10 +101,10 @@ def test_an_unknown_format_lists_the_known_ones(tmp_path):
     assert "INRIA PLY (.ply)" in error_of(tmp_path / "a.xyz", UnknownFormat)
 
 
-def test_a_compressed_ply_is_recognised(tmp_path):
+def test_a_damaged_compressed_ply_is_recognised(tmp_path):
     header = "element chunk 1\nproperty float min_x\nelement vertex 1\nproperty uint packed_position\nend_header\n"
     (tmp_path / "a.ply").write_bytes(f"ply\nformat binary_little_endian 1.0\n{header}".encode() + bytes(8))
-    assert "compressed PLY" in error_of(tmp_path / "a.ply", UnknownFormat)
+    assert "is a compressed PLY that lacks min_y" in error_of(tmp_path / "a.ply")
 
 
 def test_empty_missing_and_folder_are_told_apart(tmp_path):

@@ -9,8 +9,7 @@ import torch
 from plyfile import PlyData
 from splats import SHARED
 
-from gaussian_lens_app.errors import UnknownFormat
-from gaussian_lens_app.formats import load, load_capture, save
+from gaussian_lens_app.formats import inspect, load, load_capture, save
 
 FOREIGN = SHARED / "foreign_splats"
 SCENES = ("banana", "brighton_beach", "plush", "fox", "fountain_p11", "monstree")
@@ -44,10 +43,52 @@ def test_a_foreign_file_is_read_right_and_returns_byte_for_byte(tmp_path, name, 
     assert (tmp_path / "again.ply").read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["playcanvas_biker.compressed.ply", "playcanvas_test_sh.compressed.ply"])
-def test_a_compressed_file_is_named_as_such(name):
-    with pytest.raises(UnknownFormat, match="compressed PLY"):
-        load(needed(FOREIGN / name))
+@pytest.mark.parametrize(
+    ("name", "format", "count", "degree"),
+    [
+        ("playcanvas_biker.compressed.ply", "PlayCanvas compressed PLY", 152746, 0),
+        ("playcanvas_test_sh.compressed.ply", "PlayCanvas compressed PLY", 64, 3),
+        ("playcanvas_playbot_sog", "SOG", 3000, 2),
+        ("playcanvas_playbot_sog/meta.json", "SOG", 3000, 2),
+        ("kacytran_model.splat", "splat", 22764, 0),
+        ("tiny_fixtures/metalsplatter_3points.splat", "splat", 3, 0),
+        ("tiny_fixtures/metalsplatter_3points.spz", "SPZ 3", 3, 3),
+        ("tiny_fixtures/splattransform_minimal.splat", "splat", 4, 0),
+        ("tiny_fixtures/splattransform_minimal.ksplat", "ksplat 0.1", 4, 0),
+        ("tiny_fixtures/splattransform_minimal-v2.spz", "SPZ 2", 4, 0),
+        ("tiny_fixtures/splattransform_minimal-v3.spz", "SPZ 3", 4, 0),
+        ("tiny_fixtures/splattransform_minimal-v4.spz", "SPZ 4", 4, 0),
+    ],
+)
+def test_a_packed_foreign_file_opens_with_all_its_gaussians(name, format, count, degree):
+    read = load(needed(FOREIGN / name))
+    assert (read.format, len(read.gaussians), read.gaussians.sh_degree, read.findings) == (format, count, degree, ())
+    assert inspect(FOREIGN / name)["count"] == count
+
+
+def test_the_same_points_in_three_formats_are_the_same_scene():
+    """The PLY is exact; the others round it. This also holds the axes that SPZ turns."""
+    ply, splat, spz = (
+        load(needed(FOREIGN / f"tiny_fixtures/metalsplatter_3points.{s}")).gaussians for s in ("ply", "splat", "spz")
+    )
+    quats = torch.nn.functional.normalize(ply.quats, dim=1)
+    for other, places, turns in ((splat, 0.0, 0.02), (spz, 1 / 4096, 0.02)):
+        torch.testing.assert_close(other.means, ply.means, atol=places, rtol=0)
+        torch.testing.assert_close(torch.nn.functional.normalize(other.quats, dim=1), quats, atol=turns, rtol=0)
+        torch.testing.assert_close(other.log_scales, ply.log_scales, atol=1 / 32 + 1e-6, rtol=0)
+        torch.testing.assert_close(other.opacities, ply.opacities, atol=1 / 255, rtol=0)
+        torch.testing.assert_close(other.sh0, ply.sh0, atol=0.02, rtol=0)
+    torch.testing.assert_close(spz.shN, ply.shN, atol=0.08, rtol=0)
+
+
+def test_four_writers_agree_on_the_minimal_scene():
+    names = ("minimal.splat", "minimal.ksplat", "minimal-v3.spz", "minimal-v4.spz")
+    scenes = [load(needed(FOREIGN / f"tiny_fixtures/splattransform_{name}")).gaussians for name in names]
+    for other in scenes[1:]:
+        torch.testing.assert_close(other.means, scenes[0].means)
+        torch.testing.assert_close(other.opacities, scenes[0].opacities)
+        torch.testing.assert_close(other.sh0, scenes[0].sh0, atol=0.02, rtol=0)
+        torch.testing.assert_close(other.log_scales, scenes[0].log_scales, atol=1 / 32, rtol=0)
 
 
 @pytest.mark.parametrize("name", SCENES)
