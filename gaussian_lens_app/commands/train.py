@@ -9,7 +9,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from gaussian_lens_app.commands.arguments import Device
+from gaussian_lens_app.commands.arguments import Device, OptionalPath
+from gaussian_lens_app.commands.reading import check_target
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,16 @@ class Train:
     """Stop after so many minutes; the same command goes on later."""
     threads: int = 0
     """Processor threads; 0: as many as torch takes."""
+    release: OptionalPath = None
+    """Write the best weights so far to this .safetensors file, print its sha256 and stop."""
     device: Device = "auto"
     """Where to train."""
     seed: int = 0
 
     def run(self) -> None:
+        if self.release is not None:
+            self._release(self.release)
+            return
         import torch
 
         if self.threads:
@@ -71,3 +77,9 @@ class Train:
             seed=self.seed,
         )
         Training(settings, rasterizer).run(self.minutes)
+
+    def _release(self, path: Path) -> None:
+        check_target(path, ".safetensors")
+        from gaussian_lens_app.training.release import release
+
+        print(f"{path}: sha256 {release(self.out, self.preset, path)}")

@@ -15,7 +15,7 @@ from gaussian_lens_app.scene import SH_C0, Gaussians
 from gaussian_lens_app.scene.gaussians import rotations
 
 GRADIENTS = 14
-"""Numbers per Gaussian and photo: mean (3), log scale (3), rotation (3), logit opacity, colour (3), squared residual."""
+"""Numbers per Gaussian and photo: mean (3), log scale (3), rotation (3), logit, colour (3), squared residual."""
 RING_WEIGHT = 0.1
 """Weight of a window's pixels outside the region's mask."""
 

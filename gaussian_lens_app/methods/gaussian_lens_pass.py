@@ -11,12 +11,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look, own_axes
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
+from gaussian_lens_app.methods.gaussian_lens_tiles import tiles
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens, Points
 from gaussian_lens_app.networks.image_network import padded_stack
-from gaussian_lens_app.networks.residuals import Residuals, applied
+from gaussian_lens_app.networks.residuals import applied
 from gaussian_lens_app.networks.views import Views
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.raster.sh import sh_basis
@@ -64,14 +66,43 @@ def run_network(
     state: Gaussians,
     looks: Sequence[Look],
     number: int,
-    temperature: float = 0,
+    temperature: float = 0.0,
 ) -> Gaussians:
     """The state after one pass, differentiable in the network's weights."""
-    points, views = as_points(prepared, state, looks), as_views(prepared, looks, network.config.image_stride)
-    if not network.config.residual_images:
-        views = _without_renders(views)
-    residuals: Residuals = network(points, views, number, temperature)
+    points, views = as_points(prepared, state, looks), network_views(network, prepared, looks)
+    residuals = network(points, views, number, temperature)
     return applied(state, points.axes, points.order, residuals)
+
+
+def run_tiles(
+    network: GaussianLens,
+    prepared: Prepared,
+    state: Gaussians,
+    looks: Sequence[Look],
+    number: int,
+    largest: int,
+    report: Report,
+) -> Gaussians:
+    """The state after one pass in tiles of at most `largest` points; no gradients."""
+    points, views = as_points(prepared, state, looks), network_views(network, prepared, looks)
+    pyramid = network.images(views)
+    factor = network.config.head.factor
+    parts, rows = [], []
+    for tile in tiles(points.positions, largest):
+        report("Running the network", sum(map(len, rows)) / len(state))
+        some = points.take(tile.rows)
+        moved = applied(state.take(tile.rows), some.axes, some.order, network(some, views, number, pyramid=pyramid))
+        parts.append(moved.take(tile.core.repeat_interleave(factor)))
+        rows.append(tile.rows[tile.core])
+    back = torch.cat(rows).argsort()
+    copies = torch.arange(factor, device=back.device)
+    return Gaussians.concat(parts).take((back[:, None] * factor + copies).flatten())
+
+
+def network_views(network: GaussianLens, prepared: Prepared, looks: Sequence[Look]) -> Views:
+    """The windows as the network wants them."""
+    views = as_views(prepared, looks, network.config.image_stride)
+    return views if network.config.residual_images else _without_renders(views)
 
 
 def as_points(prepared: Prepared, state: Gaussians, looks: Sequence[Look]) -> Points:

@@ -113,8 +113,8 @@ class GaussianLens(nn.Module):
         pyramid: Sequence[Tensor] | None = None,
     ) -> Residuals:
         """Residuals of all points for pass `number`, counted from 0; `pyramid` is `images(views)` where at hand."""
-        pyramid = self.images(views) if pyramid is None else pyramid
-        reader = _Reader(pyramid, views, self.config.attention == "global")
+        maps = self.images(views) if pyramid is None else pyramid
+        reader = _Reader(maps, views, self.config.attention == "global")
         features, steps = self._features(points, reader, number)
         tokens_extra = torch.cat([compressed(points.gradients), torch.log1p(points.weights)[..., None]], -1)
         if not self.config.gradients:

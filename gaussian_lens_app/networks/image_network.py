@@ -26,8 +26,8 @@ class ImageNetwork(nn.Module):
         self.stride = stride
         self.stem = nn.Conv2d(channels * stride**2, width, 1)
         self.modulation = nn.Conv2d(RAY_CHANNELS, 2 * width, 1)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        for parameter in self.modulation.parameters():
+            nn.init.zeros_(parameter)
         self.norm = nn.LayerNorm(width)
         self.fine, self.fine2 = _conv(width, width), _conv(width, width)
         self.middle, self.coarse = _conv(width, width, 2), _conv(width, width, 2)

@@ -18,9 +18,9 @@ Texture = UInt8[np.ndarray, "512 512 3"]
 def random_texture(rng: np.random.Generator, photos: Sequence[UInt8[np.ndarray, "H W 3"]] = ()) -> Texture:
     """One texture of a random kind, with energy at the scale of single texels; half are pieces of the photos given."""
     if photos and rng.random() < 0.5:
-        return photo_piece(rng, photos[rng.integers(len(photos))])
+        return photo_piece(rng, photos[int(rng.integers(len(photos)))])
     kinds: tuple[Callable[[np.random.Generator], Texture], ...] = (glyphs, stripes, checkers, bricks, noise)
-    return kinds[rng.integers(len(kinds))](rng)
+    return kinds[int(rng.integers(len(kinds)))](rng)
 
 
 def glyphs(rng: np.random.Generator) -> Texture:

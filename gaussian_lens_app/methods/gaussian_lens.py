@@ -1,0 +1,211 @@
+"""`gaussian-lens`: a network trained on many scenes sharpens a region in a few passes; `+refine` polishes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from gaussian_lens_app.errors import NeedsMissing, NothingSelected
+from gaussian_lens_app.jobs.report import Report, within
+from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.methods.confirm import confirmed
+from gaussian_lens_app.methods.gaussian_lens_features import squared_error
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer, surroundings
+from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, run_tiles
+from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
+from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
+from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
+from gaussian_lens_app.networks.weights import load_lens, load_released
+from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
+from gaussian_lens_app.scene import Gaussians, Patch
+
+STOP_RANK = 4
+"""This photo, counted from the best, is kept out to confirm the result and to stop refining."""
+
+
+@dataclass(frozen=True)
+class LensSettings:
+    """What `gaussian-lens` does and how much of it."""
+
+    passes: int = 3
+    """Times the network runs, each time on fresh renders; fewer when the seconds run out."""
+    photos: int = 6
+    """The best photos are looked at."""
+    pixel_photos: int = 2
+    """Pixel Gaussians come from so many of them."""
+    least_stride: int = 3
+    """Photo pixels per pixel Gaussian along each axis, at least; the budget may ask for more."""
+    tile: int = 16_000
+    """Points the network sees at once, a margin apart: as many as in training."""
+    drift: float = 1.0
+    """A pass after which the photos' error is more than this times the best so far is undone and ends the passes."""
+    prune_opacity: float = 0.01
+    """New Gaussians fainter than this are dropped."""
+    refine: bool = False
+    """Fit the result to the photos in the time that is left."""
+    confirm: bool = True
+    """Leave Gaussians as they were where a photo kept out got worse."""
+    exposure: bool = True
+    """Match each photo's brightness to the others' first."""
+    weights: Path | None = None
+    """None: the released ones."""
+    pixels: PixelSettings = field(default_factory=PixelSettings)
+    local: LocalFitSettings = field(default_factory=LocalFitSettings)
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """What the passes of the network gave."""
+
+    gaussians: Gaussians
+    passes: int
+    errors: tuple[float, ...]
+    """Mean squared error on the photos looked at, before each pass and after the last."""
+    seconds: dict[str, float]
+
+
+class GaussianLens:
+    """Sharpen a region in a few forward passes."""
+
+    name: ClassVar[str] = "gaussian-lens"
+    label: ClassVar[str] = "GaussianLens"
+    summary: ClassVar[str] = "A trained network moves and adds Gaussians in a few passes."
+    needs: ClassVar[Needs] = Needs.PHOTOS
+    scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION,)
+
+    def __init__(self, settings: LensSettings | None = None):
+        self.settings = settings or LensSettings()
+
+    def __call__(self, task: Task, report: Report) -> Patch:
+        deadline = time.monotonic() + task.budget.seconds
+        _check(task)
+        device = str(task.scene.device)
+        weights = self.settings.weights
+        network = load_released("gaussian-lens", device) if weights is None else load_lens(weights, device)
+        report("Reading the photos", 0.0)
+        windows, stops = self._windows(task)
+        report("Placing pixel Gaussians", 0.1)
+        inputs, stride = self._inputs(task, windows, stops)
+        end = 0.5 if self.settings.refine else 0.95
+        forward = self.passes(task, network, inputs, stride, within(report, 0.15, end), deadline)
+        moving, steps = forward.gaussians, 0
+        if self.settings.refine and time.monotonic() < deadline:
+            fit = fit_local(
+                inputs.frozen, moving, windows, stops, task.rasterizer, task.mode, self.settings.local,
+                within(report, end, 0.98), seconds=max(0.05, deadline - time.monotonic()), seed=task.seed,
+            )  # fmt: skip
+            moving, steps = fit.gaussians, fit.steps
+        keep = moving.opacities >= self.settings.prune_opacity
+        keep[: len(inputs.old)] = True
+        if stops and self.settings.confirm:
+            keep &= confirmed(inputs.frozen, inputs.old, moving, stops, task.rasterizer, task.mode)
+        return self._patch(task, inputs, moving, keep, forward, steps)
+
+    def passes(
+        self, task: Task, network: Network, inputs: LensInputs, stride: int, report: Report, deadline: float
+    ) -> Forward:
+        """The region after the network's passes; the best state on the photos looked at."""
+        clock = _Clock()
+        state = inputs.union
+        if len(state) == 0:
+            return Forward(state, 0, (), {})
+        prepared = prepare(inputs, stride, task.rasterizer)
+        clock.lap("input renders and gradients")
+        best, errors, number = state, [], 0
+        with torch.no_grad():
+            while True:
+                began = time.monotonic()
+                report(f"Sharpening, pass {number + 1}", number / (self.settings.passes + 1))
+                looks = look_again(prepared, state, task.rasterizer)
+                clock.lap("renders and gradients")
+                errors.append(squared_error(inputs.windows, looks))
+                if number and errors[-1] > self.settings.drift * min(errors[:-1]):
+                    break
+                best = state
+                if number >= self.settings.passes or (number and began + clock.longest > deadline):
+                    break
+                state = run_tiles(network, prepared, state, looks, number, self.settings.tile, lambda *_: None)
+                clock.lap("network")
+                clock.longest = max(clock.longest, time.monotonic() - began)
+                number += 1
+        return Forward(best, number, tuple(errors), clock.seconds)
+
+    def _windows(self, task: Task) -> tuple[list[Target], list[Target]]:
+        """(photos to look at, photos kept out where there are enough)."""
+        capture, views = task.capture, list(task.region.views)
+        assert capture is not None
+        kept = [views.pop(STOP_RANK)] if len(views) > STOP_RANK + 1 else []
+        chosen = [*kept, *views[: self.settings.photos]]
+        targets = [make_target(task.scene, capture, view, task.rasterizer, task.mode) for view in chosen]
+        if self.settings.exposure:
+            targets = matched_exposures(targets, task.scene, capture, task.rasterizer, task.mode)
+        return targets[len(kept) :], targets[: len(kept)]
+
+    def _inputs(self, task: Task, windows: list[Target], stops: list[Target]) -> tuple[LensInputs, int]:
+        new, stride = pixel_layer(
+            windows,
+            self.settings.pixel_photos,
+            self.settings.least_stride,
+            task.budget.gaussians,
+            self.settings.pixels,
+        )
+        selected = task.region.selected
+        frozen = surroundings(task.scene, selected, [*windows, *stops])
+        return LensInputs(frozen, task.scene.take(selected), new, tuple(windows), task.mode), stride
+
+    def _patch(
+        self, task: Task, inputs: LensInputs, moving: Gaussians, keep: Bool[Tensor, "P"], forward: Forward, steps: int
+    ) -> Patch:
+        """Sharpened Gaussians for the selected ones; unconfirmed ones stay as they were."""
+        keep, count = keep.cpu(), len(inputs.old)
+        rows = task.region.selected.nonzero()[:, 0].cpu()
+        parents = torch.cat([rows, torch.full((len(moving) - count,), -1)])[keep]
+        provenance = {
+            "method": self.name,
+            "photos": [window.name for window in inputs.windows],
+            "passes": forward.passes,
+            "errors": list(forward.errors),
+            "seconds": forward.seconds,
+            "steps": steps,
+            "new": int(keep[count:].sum()),
+        }
+        return Patch(rows[keep[:count]], moving.take(keep), parents, provenance=provenance)
+
+
+class GaussianLensRefine(GaussianLens):
+    """`gaussian-lens`, then fitting for the rest of the seconds."""
+
+    name = "gaussian-lens+refine"
+    label = "GaussianLens + refine"
+    summary = "The trained network first, then fitting to the photos for the rest of the time."
+
+    def __init__(self, settings: LensSettings | None = None):
+        super().__init__(dataclasses.replace(settings or LensSettings(), refine=True))
+
+
+def _check(task: Task) -> None:
+    if task.capture is None or not task.capture.photos:
+        raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
+    if task.region.count == 0:
+        raise NothingSelected("The box holds no Gaussian: drag it over something that is drawn.")
+    if not task.region.views:
+        raise NeedsMissing("No photo sees what is in the box: choose something the photos show.")
+
+
+class _Clock:
+    """Seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.last, self.longest = time.monotonic(), 0.0
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name], self.last = self.seconds.get(name, 0.0) + now - self.last, now
