@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from gaussian_lens_app.commands.reading import check_target, read_scene, tell
+from gaussian_lens_app.commands.arguments import OptionalPath
+from gaussian_lens_app.commands.reading import check_target, read_capture, read_scene, tell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gaussian_lens_app.formats import SceneFile
+    from gaussian_lens_app.scene import Gaussians
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,15 @@ class Convert:
     spz_version: Literal[2, 3, 4] = 3
     """Version of an .spz file; most programs read up to 3."""
 
+    repair: bool = False
+    """Mend what `gsr inspect` names: linear values, needles, giants, duplicates; with --capture also the axes."""
+    capture: OptionalPath = None
+    """The photos and cameras that the scene belongs to."""
+    half_turn: bool = False
+    """Turn the scene half a circle about x, from y up to y down or back."""
+    mirror: bool = False
+    """Mirror the scene in x."""
+
     def run(self) -> None:
         from gaussian_lens_app import formats
 
@@ -29,7 +45,26 @@ class Convert:
             check_target(self.file)
         formats.writer_for(self.file)  # an unknown ending is said before the work
         read = read_scene(self.scene)
-        tell(*formats.losses(self.file, read.gaussians))
-        formats.save(self.file, read.gaussians, like=read, version=self.spz_version)
-        degree = min(read.gaussians.sh_degree, formats.degree_in(self.file))
-        print(f"{self.file}: {len(read.gaussians):,} Gaussians, SH degree {degree}")
+        scene, rows = self._mended(read)
+        tell(*formats.losses(self.file, scene))
+        formats.save(self.file, scene, like=read, sources=rows, version=self.spz_version)
+        degree = min(scene.sh_degree, formats.degree_in(self.file))
+        print(f"{self.file}: {len(scene):,} Gaussians, SH degree {degree}")
+
+    def _mended(self, read: SceneFile) -> tuple[Gaussians, Tensor]:
+        """(the scene to write, rows of the scene that was read)"""
+        import torch
+
+        from gaussian_lens_app import formats
+
+        scene, rows = read.gaussians, torch.arange(len(read.gaussians))
+        if self.repair:
+            capture = None if self.capture is None else read_capture(self.capture)
+            mended = formats.repair(scene, capture, read.cameras)
+            tell(*(f"Mended: {finding}" for finding in mended.findings))
+            scene, rows = mended.gaussians, mended.rows
+        elif findings := formats.lint(scene, cameras=read.cameras):
+            tell(*map(str, findings), "--repair mends that.")
+        if self.half_turn or self.mirror:
+            scene = formats.transformed(scene, formats.axes(self.half_turn, self.mirror))
+        return scene, rows

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from gaussian_lens_app.commands.arguments import OptionalPath
 from gaussian_lens_app.commands.progress import Progress
 
 
@@ -16,7 +17,9 @@ class Inspect:
     """Say what is in a scene file or a capture: counts, bounds, histograms, and what is wrong with it."""
 
     file: Positional[Path]
-    """Scene file (PLY), or a folder with photos and cameras."""
+    """Scene file, or a folder with photos and cameras."""
+    capture: OptionalPath = None
+    """The photos and cameras a scene belongs to: then it is also told whether the scene is mirrored or turned."""
     json: bool = False
     """Print JSON instead."""
 
@@ -24,5 +27,5 @@ class Inspect:
         from gaussian_lens_app import formats
 
         with Progress() as progress:
-            facts = formats.inspect(self.file, progress)
+            facts = formats.inspect(self.file, progress, self.capture)
         print(json_text.dumps(facts, indent=1) if self.json else formats.describe(facts))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -31,6 +34,17 @@ def usable(gaussians: Gaussians) -> tuple[Bool[Tensor, "N"], tuple[Finding, ...]
             findings.append(Finding(kind, dropped, f"{_plural(dropped)} with {what} {_were(dropped)} dropped."))
             keep &= good
     return keep, tuple(findings)
+
+
+def with_logarithms(g: Gaussians) -> tuple[Gaussians, tuple[Finding, ...]]:
+    """The scene, its scales made logarithms where they are so evidently lengths that all of it would be dropped."""
+    low, high = robust_bounds(torch.nan_to_num(g.means))
+    extent, typical = float((high - low).norm()), float(g.log_scales.median())
+    if not (extent > 0 and math.log(LARGEST * extent) < typical <= extent and bool((g.log_scales >= 0).all())):
+        return g, ()
+    scene = dataclasses.replace(g, log_scales=g.log_scales.clamp_min(1e-30).log())
+    sentence = "Scales are stored linearly instead of as logarithms; they are read as what they must mean."
+    return scene, (Finding("linear-scales", len(g), sentence),)
 
 
 def robust_bounds(means: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """PlayCanvas's compressed PLY: chunks of 256 Gaussians, 16 bytes each, quantised within the chunk's bounds.
 
-Layout: "Compressed PLY Format" in PlayCanvas's user manual (Gaussian Splatting, Formats). Position and scale 11 + 10
-+ 11 bits, rotation 2 + 3 x 10 bits (smallest three), colour and opacity 4 x 8 bits; an optional element `sh` with a byte
-a coefficient. Files without colour bounds (12 properties a chunk) are older.
+Layout: "Compressed PLY Format" in PlayCanvas's user manual (Gaussian Splatting, Formats). Position and scale 11 + 10 +
+11 bits, rotation 2 + 3 x 10 bits (smallest three), colour and opacity 4 x 8 bits; an optional element `sh` of bytes.
+Files without colour bounds (12 properties a chunk) are older.
 """
 
 from __future__ import annotations

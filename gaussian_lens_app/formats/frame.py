@@ -9,7 +9,7 @@ from torch import Tensor
 from gaussian_lens_app.scene import Capture, Gaussians
 
 _SAMPLE = 1000
-_LARGEST_GAP = 0.035
+LARGEST_GAP = 0.035
 """On four captures the own scene lay 0.5% away, foreign and rotated ones at least 3.9%."""
 _CHECK = "check that the scene was made from this capture."
 
@@ -21,7 +21,7 @@ def sees(capture: Capture, scene: Gaussians) -> bool:
 
 def shares(capture: Capture, scene: Gaussians) -> Float[Tensor, "P"]:
     """For each photo the share of a sample of the scene's most opaque Gaussians that lie within its frame."""
-    means = _opaque_sample(scene, _SAMPLE)
+    means = opaque_sample(scene, _SAMPLE)
     inside = []
     for photo in capture.photos:
         camera = photo.camera
@@ -36,7 +36,7 @@ def doubts(capture: Capture, scene: Gaussians) -> tuple[str, ...]:
     typical = float(shares(capture, scene).median())
     if typical < 0.01:
         return (f"Most photos show less than 1% of the scene: {_CHECK}",)
-    if capture.points is not None and (gap := _gap(capture.points.positions, scene)) > _LARGEST_GAP:
+    if capture.points is not None and (gap := _gap(capture.points.positions, scene)) > LARGEST_GAP:
         return (f"The scene lies {gap:.0%} of its size away from the capture's points: {_CHECK}",)
     return ()
 
@@ -46,14 +46,18 @@ def _gap(points: Float[Tensor, "P 3"], scene: Gaussians) -> float:
 
     Or a typical Gaussian from the nearest point, where that is less: a scene may be a cut-out of its capture.
     """
-    points, means = _even(points, 10 * _SAMPLE), _opaque_sample(scene, 10 * _SAMPLE)
-    low, high = torch.quantile(points, torch.tensor([0.05, 0.95]), dim=0)
-    pairs = [(_even(points, _SAMPLE), means), (_even(means, _SAMPLE), points)]
+    return gap_to(_even(points, 10 * _SAMPLE), opaque_sample(scene, 10 * _SAMPLE), _SAMPLE)
+
+
+def gap_to(points: Float[Tensor, "P 3"], means: Float[Tensor, "S 3"], count: int) -> float:
+    """The same between points and centres, judged by `count` of either."""
+    low, high = torch.quantile(_even(points, 10 * _SAMPLE), torch.tensor([0.05, 0.95]), dim=0)
+    pairs = [(_even(points, count), means), (_even(means, count), _even(points, 10 * _SAMPLE))]
     typical = min(float(torch.cdist(few, many).amin(1).median()) for few, many in pairs)
     return typical / max(float((high - low).norm()), 1e-12)
 
 
-def _opaque_sample(scene: Gaussians, count: int) -> Float[Tensor, "S 3"]:
+def opaque_sample(scene: Gaussians, count: int) -> Float[Tensor, "S 3"]:
     """Centres of an even sample of the more opaque half, without the outermost, which are often sky or floaters."""
     opacities = scene.logit_opacities.detach().cpu()
     means = scene.means.detach().cpu()[opacities >= opacities.median()]

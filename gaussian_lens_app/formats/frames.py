@@ -18,6 +18,11 @@ RUB = np.diag([1.0, -1.0, -1.0])
 _DIRECTIONS = 200
 
 
+def axes(half_turn: bool, mirror: bool) -> np.ndarray:
+    """(3, 3) matrix of a half turn about x, of a mirror in x, or of both."""
+    return (RUB if half_turn else np.eye(3)) @ np.diag([-1.0 if mirror else 1.0, 1.0, 1.0])
+
+
 def swap_rub(arrays: Arrays) -> None:
     """Turn half a circle about x, in place: only signs change."""
     arrays.means[:, 1:] *= -1
@@ -37,17 +42,21 @@ def transformed(g: Gaussians, linear: np.ndarray, offset: np.ndarray | None = No
     if offset is not None:
         means += torch.from_numpy(np.asarray(offset, np.float64))
     if np.allclose(turn @ turn.T, np.eye(3), atol=1e-5):
-        axes, log_scales = torch.from_numpy(turn) @ rotations(g.quats.double()), g.log_scales + float(np.log(size))
+        principal, log_scales = torch.from_numpy(turn) @ rotations(g.quats.double()), g.log_scales + float(np.log(size))
     else:
         stretched = torch.from_numpy(linear) @ rotations(g.quats.double()) * g.log_scales.double().exp()[:, None]
-        axes, scales, _ = torch.linalg.svd(stretched)
+        principal, scales, _ = torch.linalg.svd(stretched)
         log_scales, turn = scales.log(), _nearest_turn(linear)
     shN = g.shN
     if shN.shape[1]:
         matrix = torch.from_numpy(sh_turn(g.sh_degree, turn)[1:, 1:]).to(shN.dtype)
         shN = torch.einsum("jk,nkc->njc", matrix, shN)
     return dataclasses.replace(
-        g, means=means.float(), quats=quaternions(axes).float(), log_scales=log_scales.float(), shN=shN.contiguous()
+        g,
+        means=means.float(),
+        quats=quaternions(principal).float(),
+        log_scales=log_scales.float(),
+        shN=shN.contiguous(),
     )
 
 

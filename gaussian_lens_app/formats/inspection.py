@@ -12,6 +12,7 @@ from torch import Tensor
 from gaussian_lens_app.formats import sog
 from gaussian_lens_app.formats.capture import is_capture, load_capture
 from gaussian_lens_app.formats.checks import robust_bounds
+from gaussian_lens_app.formats.lint import lint
 from gaussian_lens_app.formats.table import load, reader_for
 from gaussian_lens_app.formats.values import SceneFile
 from gaussian_lens_app.jobs.report import Report, silent
@@ -21,15 +22,18 @@ _BINS = 10
 _BAR = 40
 
 
-def inspect(path: str | Path, report: Report = silent) -> dict[str, Any]:
-    """Figures of a scene file or a capture's folder, JSON values only; `kind` says which of both it is."""
+def inspect(path: str | Path, report: Report = silent, capture: str | Path | None = None) -> dict[str, Any]:
+    """Figures of a scene file or a capture's folder, JSON values only; `kind` says which of both it is.
+
+    With the capture that a scene belongs to, also whether the scene is mirrored or turned.
+    """
     path = Path(path)
     scene = path.name == sog.META or sog.is_sog_folder(path)
     if path.is_dir() and not scene and not is_capture(path):
         reader_for(path)  # raises the sentence for a folder that was given instead of a file
     if not scene and (path.is_dir() or path.suffix.lower() == ".json"):
         return _of_capture(load_capture(path, report=report), path)
-    return _of_scene(load(path))
+    return _of_scene(load(path), None if capture is None else load_capture(capture, report=report))
 
 
 def describe(facts: dict[str, Any]) -> str:
@@ -38,7 +42,7 @@ def describe(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _of_scene(file: SceneFile) -> dict[str, Any]:
+def _of_scene(file: SceneFile, capture: Capture | None) -> dict[str, Any]:
     g, layout = file.gaussians, file.layout
     return {
         "kind": "scene",
@@ -58,7 +62,8 @@ def _of_scene(file: SceneFile) -> dict[str, Any]:
         "comments": list(layout.header.comments) if layout else [],
         "cameras": len(file.cameras),
         "findings": [
-            {"kind": finding.kind, "count": finding.count, "sentence": finding.sentence} for finding in file.findings
+            {"kind": finding.kind, "count": finding.count, "sentence": finding.sentence}
+            for finding in (*file.findings, *lint(g, capture, file.cameras))
         ],
     }
 

@@ -16,7 +16,7 @@ import torch
 
 from gaussian_lens_app.errors import BadFile, ExportError, FileError
 from gaussian_lens_app.formats.atomic import write_atomically
-from gaussian_lens_app.formats.checks import usable
+from gaussian_lens_app.formats.checks import usable, with_logarithms
 from gaussian_lens_app.formats.compressed_ply import is_compressed, read_compressed
 from gaussian_lens_app.formats.ply_body import BLOCK, Body, write_blocks
 from gaussian_lens_app.formats.ply_cameras import stated_cameras
@@ -48,6 +48,7 @@ def load_ply(path: Path) -> SceneFile:
             findings = (*_layout_findings(header), *doubts, *_trailing(body.trailing()))
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    gaussians, mended = with_logarithms(gaussians)
     keep, dropped = usable(gaussians)
     if not keep.any():
         raise BadFile(f"{name} holds no usable Gaussian: {' '.join(f.sentence for f in dropped)}")
@@ -57,7 +58,7 @@ def load_ply(path: Path) -> SceneFile:
     written = header.with_vertex(dataclasses.replace(header.vertex, properties=header.vertex.scalars))
     extra = tuple(name for name in columns if name not in property_names(4))
     layout = Layout(written, columns, before, after, extra)
-    return SceneFile(gaussians, layout, (*dropped, *findings), path, NAME, cameras)
+    return SceneFile(gaussians, layout, (*mended, *dropped, *findings), path, NAME, cameras)
 
 
 def save_ply(
