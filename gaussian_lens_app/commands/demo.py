@@ -10,6 +10,8 @@ from gaussian_lens_app.errors import FileError
 CHECKOUT = Path(__file__).parents[2] / "assets" / "demo"
 INSTALLED = Path(sys.prefix) / "share" / "gaussian_lens_app" / "demo"
 """Where `pip install` puts it (pyproject.toml, data-files)."""
+DEMO_PHOTO = "DSC_0437"
+"""The demo starts there: its sticker is in the middle and near."""
 
 
 def demo_folder() -> Path:

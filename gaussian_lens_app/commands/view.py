@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tyro.conf import Positional
 
 from gaussian_lens_app.commands.arguments import Device, OptionalPath
-from gaussian_lens_app.commands.demo import demo_folder
+from gaussian_lens_app.commands.demo import DEMO_PHOTO, demo_folder
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class OpenViewer:
     """
 
     scene: Positional[OptionalPath] = None
-    """Scene file (PLY)."""
+    """Scene file, or a project folder."""
     capture: OptionalPath = None
     """Folder with the photos the scene was made from and their cameras: COLMAP, transforms.json or cameras.json."""
     device: Device = "auto"
@@ -29,14 +29,18 @@ class OpenViewer:
     """Address to listen on; the default is reachable from this machine alone."""
     port: int = 8080
     """Port to listen on; when it is taken, the next free one."""
+    project: OptionalPath = None
+    """Folder to save the work in as it goes on; without, one is made where the exports go at the first upgrade."""
+    exports: OptionalPath = None
+    """Folder for exports, pictures and films; without, the present one."""
     no_open: bool = False
     """Do not open the browser, only print the address."""
 
     def run(self) -> None:
-        scene, capture = self.scene, self.capture
+        scene, capture, first_photo = self.scene, self.capture, None
         if scene is None:
             demo = demo_folder()
-            scene, capture = demo / "scene.ply", capture or demo
+            scene, capture, first_photo = demo / "scene.ply", capture or demo, DEMO_PHOTO
         print("Starting ...", file=sys.stderr, flush=True)
         from gaussian_lens_app.viewer import view
 
@@ -47,6 +51,9 @@ class OpenViewer:
             host=self.host,
             port=self.port,
             open_browser=has_screen() and not self.no_open,
+            project=self.project,
+            exports=self.exports,
+            first_photo=first_photo,
         )
 
 

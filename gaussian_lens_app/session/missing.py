@@ -13,7 +13,11 @@ from gaussian_lens_app.session.colormap import colored
 
 SHARP, BLURRED = 1.0, 8.0
 """A splat whose sigma is one pixel of the best photo shows all it can; at eight its blur is plain to see."""
-STRENGTH = 0.7
+STRENGTH = 0.6
+TELLING = 0.02
+"""Fine structure that a photo has more of than the scene, in units of brightness, that surely shows."""
+CENTRE = 0.35
+"""Suggestions away from the middle of the view count less: standard deviation, in views."""
 PHOTOS = 5
 """Photos looked at for suggestions."""
 LONG_SIDE = 800
@@ -36,46 +40,44 @@ def blur_in_photos(scene: Gaussians, capture: Capture | None) -> Float[Tensor, "
     return scene.scales.sort(-1).values[:, 1] * best
 
 
-def blur_map(
-    scene: Gaussians,
-    blur: Float[Tensor, "N"],
-    camera: Camera,
-    rasterizer: Rasterizer,
-    mode: RenderMode,
-    crop: Rect | None = None,
-) -> Float[Tensor, "h w"]:
-    """Blur of what a camera sees, 0 for sharp and for what no photo shows, 1 for hopelessly blurred."""
-    drawn = rasterizer.render(scene, camera, mode=mode, crop=crop, features=blur.clamp(max=4 * BLURRED)[:, None])
-    assert drawn.features is not None
-    mean = drawn.features[..., 0] / drawn.alpha.clamp_min(1e-3)
-    return (torch.log2(mean.clamp_min(SHARP)) / torch.log2(torch.tensor(BLURRED / SHARP))).clamp(0, 1)
+def amount_missing(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "N"]:
+    """0..1 for each Gaussian: coarse for the best photo that has it in view, where photos show more than the scene."""
+    blur = blur_in_photos(scene, capture)
+    coarse = torch.log2(blur.clamp_min(SHARP)) / torch.log2(torch.tensor(BLURRED / SHARP))
+    step = max(1, len(capture) // (2 * PHOTOS))
+    lack = missing_detail(scene, list(capture.photos[::step]), rasterizer, mode)
+    return coarse.clamp(0, 1) * (lack / TELLING).clamp(0, 1)
 
 
-def blur_overlay(
+def overlay(
     picture: Float[Tensor, "h w 3"],
     scene: Gaussians,
-    blur: Float[Tensor, "N"],
+    amount: Float[Tensor, "N"],
     camera: Camera,
     rasterizer: Rasterizer,
     mode: RenderMode,
     crop: Rect | None,
 ) -> Float[Tensor, "h w 3"]:
     """The picture with a veil that is thicker and redder the more is missing."""
-    amount = blur_map(scene, blur, camera, rasterizer, mode, crop)
-    weight = (STRENGTH * amount)[..., None]
-    return (1 - weight) * picture + weight * colored(0.3 + 0.65 * amount)
+    drawn = rasterizer.render(scene, camera, mode=mode, crop=crop, features=amount[:, None])
+    assert drawn.features is not None
+    shown = drawn.features
+    grey = picture.mean(-1, keepdim=True).expand_as(picture)
+    weight = STRENGTH * shown
+    return (1 - weight) * (0.5 * picture + 0.5 * grey) + weight * colored(0.45 + 0.5 * shown[..., 0])
 
 
 def suggested_boxes(
     scene: Gaussians, camera: Camera, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, count: int = 3
 ) -> list[Box]:
     """Boxes in this view over what gains most: where photos have detail that the scene drawn beside them lacks."""
-    lack = missing_detail(scene, camera, capture, rasterizer, mode)
+    lack = missing_detail(scene, nearest_photos(capture, camera, PHOTOS), rasterizer, mode)
     small = camera.with_long_side(MAP).to(scene.device)
     drawn = rasterizer.render(scene, small, mode=mode, features=lack[:, None])
     assert drawn.features is not None
     side = max(3, round(SIDE * min(small.width, small.height))) | 1
     score = F.avg_pool2d(drawn.features[None, None, ..., 0], side, 1, side // 2)[0, 0]
+    score = score * _middle(score)
     score[: side // 2], score[-(side // 2) :] = 0, 0
     score[:, : side // 2], score[:, -(side // 2) :] = 0, 0
     factor, boxes, best = camera.width / small.width, [], None
@@ -94,11 +96,11 @@ def suggested_boxes(
 
 
 def missing_detail(
-    scene: Gaussians, camera: Camera, capture: Capture, rasterizer: Rasterizer, mode: RenderMode
+    scene: Gaussians, photos: list[Photo], rasterizer: Rasterizer, mode: RenderMode
 ) -> Float[Tensor, "N"]:
-    """For each Gaussian how much finer structure the photos nearest to this view have than the scene, where it is."""
+    """For each Gaussian how much finer structure the photos have than the scene, where it is."""
     lack, seen = scene.means.new_zeros(2, len(scene))
-    for photo in nearest_photos(capture, camera, PHOTOS):
+    for photo in photos:
         photo = photo.with_long_side(LONG_SIDE)
         there = photo.camera.to(scene.device)
         drawn = rasterizer.render(scene, there, mode=mode).rgb
@@ -117,6 +119,12 @@ def nearest_photos(capture: Capture, camera: Camera, count: int) -> list[Photo]:
     away = away / away.median().clamp_min(1e-9)
     turned = torch.stack([1 - photo.camera.forward.cpu() @ forward for photo in capture.photos])
     return [capture.photos[i] for i in (away + 4 * turned).argsort()[:count].tolist()]
+
+
+def _middle(score: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """People look at what they care about."""
+    y, x = (torch.linspace(-0.5, 0.5, n, device=score.device) for n in score.shape)
+    return torch.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * CENTRE**2))
 
 
 def _detail(rgb: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w"]:

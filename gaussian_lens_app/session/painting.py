@@ -15,7 +15,7 @@ from gaussian_lens_app.raster import CLASSIC
 from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Kind, Rect, Region
 from gaussian_lens_app.session.colormap import colored, stretched
 from gaussian_lens_app.session.looks import Looks, Picture
-from gaussian_lens_app.session.missing import blur_in_photos, blur_overlay
+from gaussian_lens_app.session.missing import amount_missing, overlay
 from gaussian_lens_app.session.photo_overlay import over_picture
 from gaussian_lens_app.session.session import Session
 
@@ -58,11 +58,14 @@ class Painter:
     def _half(self, camera: Camera, looks: Looks, marks: bool, before: bool, crop: Rect | None) -> Tensor:
         scene = self.scene_shown(looks, marks, before)
         picture = self._drawn(scene, camera, looks, crop)
-        if looks.missing and self.session.capture is not None:
-            blur = self._keep("blur", (scene,), lambda: blur_in_photos(scene, self.session.capture))
-            picture = blur_overlay(picture, scene, blur, camera, self.session.rasterizer, self.session.mode, crop)
-        if looks.photo is not None and self.session.capture is not None:
-            photo = self.session.capture.photos[looks.photo]
+        capture = self.session.capture
+        if looks.missing and capture is not None:
+            rasterizer, mode = self.session.rasterizer, self.session.mode
+            plain = (self.session.original if before else self.session.edited).scene
+            amount = self._keep("missing", (plain,), lambda: amount_missing(plain, capture, rasterizer, mode))
+            picture = overlay(picture, plain, amount, camera, rasterizer, mode, crop)
+        if looks.photo is not None and capture is not None:
+            photo = capture.photos[looks.photo]
             picture = over_picture(picture, photo, camera, looks.photo_opacity, crop)
         return picture
 

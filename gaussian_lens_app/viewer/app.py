@@ -2,95 +2,71 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
-import webbrowser
 from pathlib import Path
 
-from gaussian_lens_app.raster import for_device
-from gaussian_lens_app.raster.warmup import warm_up
-from gaussian_lens_app.session import SceneChanged, SelectionChanged, Session, open_session
+import numpy as np
+
+from gaussian_lens_app.session import SceneChanged, SelectionChanged, Session
 from gaussian_lens_app.session.events import Event
+from gaussian_lens_app.session.looks import Pose
+from gaussian_lens_app.session.project import Project
 from gaussian_lens_app.viewer.box_tool import BoxTool
+from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.display import Display
-from gaussian_lens_app.viewer.first_view import first_view
+from gaussian_lens_app.viewer.first_view import first_view, unit_of
 from gaussian_lens_app.viewer.flight import Flights
 from gaussian_lens_app.viewer.host import Host
 from gaussian_lens_app.viewer.pace import Pace, StreamSettings
 from gaussian_lens_app.viewer.panel import Panel
 from gaussian_lens_app.viewer.server import start_server, stop_server, url_of
-
-BRAND = (255, 176, 32)
-PANEL_WIDTH = 340
-"""Pixels: wide enough for every label, narrow enough for the picture."""
-
-
-def view(
-    scene: Path,
-    capture: Path | None = None,
-    *,
-    device: str = "auto",
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    open_browser: bool = True,
-) -> None:
-    """Open a scene in the browser and serve it until interrupted; prints where, in one line, when it is ready."""
-    _warm_up(device)
-    session = open_session(scene, capture, device)
-    try:
-        viewer = View(session, host, port)
-    except BaseException:
-        session.close()
-        raise
-    try:
-        if port not in (0, viewer.port):
-            _aside(f"Port {port} is taken; this is on the next free one.")
-        print(f"Ready: {viewer.url}", flush=True)
-        if open_browser:
-            webbrowser.open(viewer.url)
-        viewer.serve()
-    finally:
-        viewer.stop()
-        session.close()
-
-
-def _warm_up(device: str) -> None:
-    """Compile in the background while the files are read; says so where it takes long."""
-
-    def work() -> None:
-        # What goes wrong here goes wrong again, and is told, at the first picture; unless the program is ending.
-        with contextlib.suppress(Exception):
-            warm_up(_aside)
-
-    if for_device(device).name == "cpu":
-        threading.Thread(target=work, name="warm-up", daemon=True).start()
-
-
-def _aside(line: str) -> None:
-    """Beside the one line on standard output that other programs may read."""
-    print(line, file=sys.stderr, flush=True)
+from gaussian_lens_app.viewer.theme import place_panel, set_theme
 
 
 class View:
     """A session in the browser. It listens once made; `serve` waits, `stop` frees the port."""
 
     def __init__(
-        self, session: Session, host: str = "127.0.0.1", port: int = 8080, stream: StreamSettings | None = None
+        self,
+        session: Session,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        stream: StreamSettings | None = None,
+        *,
+        project: Project | None = None,
+        exports: Path | None = None,
+        first_photo: int = 0,
     ):
+        """`exports`: the folder that files go to, by default the present one."""
         self.session = session
         self.server = start_server(host, port)
         self._stopped = threading.Event()
-        self._set_scene_up()
-        self.display = Display(session)
-        self.host = Host(self.server, self.display, Pace(stream), lambda: session.busy)
+        up = None if project is None else project.up
+        home = first_view(session.scene, session.capture, session.rasterizer, first_photo, up)
+        unit = unit_of(home)
+        self._set_first_view(home, unit)
+        self.display = Display(session, float(np.linalg.norm(home.look_at - home.position)))
+        self.host = Host(self.server, self.display, Pace(stream), lambda: session.busy, unit)
         self.display.changed = self.host.rerender
-        self._set_theme()
-        self.flights = Flights()
+        set_theme(self.server)
+        place_panel(self.server)
+        self.flights = Flights(unit)
         self.box_tool = BoxTool(
-            self.server, session, self.host, changed=lambda: self.panel.refresh(), boxed=self.flights.forget
+            self.server, session, self.host, changed=lambda: self.desk.refresh(), boxed=self.flights.forget
         )
-        self.panel = Panel(self.server, session, self.display, self.box_tool, self.flights)
+        self.desk = Desk(
+            self.server,
+            session,
+            self.display,
+            self.host,
+            self.flights,
+            self.box_tool,
+            home,
+            (exports or Path.cwd()).resolve(),
+            project,
+            () if project is None else project.bookmarks,
+        )
+        self.panel = Panel(self.desk)
         self.server.on_client_disconnect(self.flights.forget)
         self._unsubscribe = session.subscribe(self._on_event)
 
@@ -121,15 +97,7 @@ class View:
             self.host.rerender()
         self.panel.on_event(event)
 
-    def _set_scene_up(self) -> None:
-        start = first_view(self.session.scene, self.session.capture, self.session.rasterizer)
-        self.server.scene.set_up_direction(start.up)
+    def _set_first_view(self, home: Pose, unit: float) -> None:
+        self.server.scene.set_up_direction(home.up)
         camera = self.server.initial_camera
-        camera.position, camera.look_at, camera.fov = start.position, start.look_at, start.fov
-
-    def _set_theme(self) -> None:
-        gui = self.server.gui
-        gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, brand_color=BRAND)
-        gui.set_panel_label("Gaussian lens")
-        gui.main_panel.dock_right()
-        gui.main_panel.set_width(PANEL_WIDTH)
+        camera.position, camera.look_at, camera.fov = home.position / unit, home.look_at / unit, home.fov

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import viser
 from viser import SceneRectSelectEvent
 
 from gaussian_lens_app.scene import Box
-from gaussian_lens_app.session import Session
+from gaussian_lens_app.session import Combine, Session
 from gaussian_lens_app.viewer.display import camera_of
 from gaussian_lens_app.viewer.host import Host
-from gaussian_lens_app.viewer.outline import Target, hide_outline, locate, show_outline
+from gaussian_lens_app.viewer.outline import Target, hide_outline, hide_suggestions, locate, show_outline
 
 SMALLEST = 8
 """A box with a shorter side is a click that slipped, pixels."""
+
+
+@dataclass(frozen=True)
+class PickOptions:
+    """What the next box means."""
+
+    how: Combine = Combine.NEW
+    through: bool = False
+    depth: float | None = None
 
 
 class BoxTool:
@@ -32,6 +42,7 @@ class BoxTool:
         """`changed()` hears of the tool being armed or not, `boxed(browser)` of every new box."""
         self.server, self.session, self.host, self._changed, self._boxed = server, session, host, changed, boxed
         self.armed = False
+        self.options = PickOptions()
         self.target: Target | None = None
         self.client: viser.ClientHandle | None = None
         """The browser the box was dragged in."""
@@ -51,6 +62,20 @@ class BoxTool:
             self.target = None
             hide_outline(self.server)
         self.session.clear_selection()
+
+    def take(self, box: Box, client: viser.ClientHandle | None) -> None:
+        """Select what is in the box, as if it had been dragged."""
+        self.client = client or self.client
+        if client is not None:
+            self._boxed(client)
+        hide_suggestions(self.server)
+        self.target = locate(self.session.scene, box, self.session.rasterizer, self.session.mode)
+        if self.target is None:
+            hide_outline(self.server)
+        else:
+            show_outline(self.server, self.target, self.host.unit)
+        options = self.options
+        self.session.select(box, options.through, options.how, options.depth)
 
     def _arm(self, on: bool) -> None:
         if on and not self.armed:
@@ -72,14 +97,7 @@ class BoxTool:
                 "That box is too small", "Drag from one corner to the other.", auto_close_seconds=4
             )
             return
-        self.client = event.client
-        self._boxed(event.client)
-        self.target = locate(self.session.scene, box, self.session.rasterizer, self.session.mode)
-        if self.target is None:
-            hide_outline(self.server)
-        else:
-            show_outline(self.server, self.target)
-        self.session.select(box)
+        self.take(box, event.client)
 
     def _box(self, event: SceneRectSelectEvent) -> Box | None:
         """The box in whole pixels of the browser's canvas; None when it is too small."""

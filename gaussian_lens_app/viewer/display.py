@@ -1,88 +1,113 @@
-"""The session's scene as pictures for a browser, with the selection tinted."""
+"""The session's scene as frames for a browser."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Region
+from gaussian_lens_app.scene import Camera, Region
 from gaussian_lens_app.session import Session
+from gaussian_lens_app.session.looks import Looks
+from gaussian_lens_app.session.painting import Painter
+from gaussian_lens_app.session.photo_overlay import at_photo
 from gaussian_lens_app.viewer.host import ClientView
 
-TINT = (1.0, 0.62, 0.1)
-"""Amber stands out from foliage, stone and skin alike."""
-TINT_STRENGTH = 0.45
+CAPTION_HEIGHT = 1 / 40
+"""Of the picture."""
 
 
 class Display:
     """Draws what the session holds; a swapped scene shows in the next frame."""
 
-    def __init__(self, session: Session):
-        self.session = session
+    def __init__(self, session: Session, distance: float = 1.0):
+        """`distance`: world units to what is looked at, a measure of what is near."""
+        self.session, self.distance = session, distance
+        self.painter = Painter(session)
+        self.looks = Looks()
         self.changed: Callable[[], None] = lambda: None
         """Called when the same scene is to be shown differently."""
-        self.tint_selection = True
-        self._untinted: Region | None = None
-        self._drawn: tuple[object, object, Gaussians] | None = None
 
     def __call__(self, view: ClientView, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """The picture a browser's camera sees."""
-        scene = self.scene_shown()
-        camera = camera_of(view, size).to(scene.device)
+        camera, looks = camera_of(view, size), self.looks
+        if looks.photo is not None and not self.at_photo(camera, looks.photo):
+            looks = dataclasses.replace(looks, photo=None)
+        return captioned(_as_bytes(self.painter.paint(camera, looks)), looks)
+
+    def at_photo(self, camera: Camera, index: int) -> bool:
+        """Whether the camera stands at that photo's place."""
+        capture = self.session.capture
+        return capture is not None and at_photo(camera, capture.photos[index], self.distance)
+
+    def point_at(self, camera: Camera, x: float, y: float) -> Float[np.ndarray, "3"] | None:
+        """World position of what is drawn at a pixel; None where nothing is."""
+        x0, y0 = int(x), int(y)
         with torch.inference_mode():
-            rgb = self.session.rasterizer.render(scene, camera, mode=self.session.mode).rgb
-        return _as_bytes(rgb) if rgb.device.type == "cpu" else (rgb.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
+            there = camera.to(self.session.scene.device)
+            crop = (x0, y0, x0 + 1, y0 + 1)
+            drawn = self.session.rasterizer.render(self.session.scene, there, mode=self.session.mode, crop=crop)
+        depth = drawn.median_depth.reshape(1).cpu()
+        if float(depth) <= 0:
+            return None
+        return camera.to("cpu").unproject(torch.tensor([[x, y]]), depth)[0].double().numpy()
+
+    def set(self, **changes: Any) -> None:
+        """Show it differently, in every browser."""
+        self.looks = dataclasses.replace(self.looks, **changes)
+        self.changed()
 
     def set_tint(self, on: bool) -> None:
-        self.tint_selection = on
-        self.changed()
+        self.set(tint_selection=on)
 
     def untint(self, region: Region | None) -> None:
         """Show this region as it is, though it is selected."""
-        self._untinted = region
+        self.painter.untinted = region
         self.changed()
 
     def set_antialiased(self, on: bool) -> None:
         self.session.mode = dataclasses.replace(self.session.mode, antialiased=on)
         self.changed()
 
-    def scene_shown(self) -> Gaussians:
-        """The scene, tinted where it is selected; kept until either changes."""
-        scene, selection = self.session.scene, self.session.selection
-        region = selection.region if selection is not None and self.tint_selection else None
-        if region is None or region is self._untinted or len(region.selected) != len(scene):
-            return scene
-        kept = self._drawn
-        if kept is None or kept[0] is not scene or kept[1] is not region:
-            kept = self._drawn = (scene, region, tinted(scene, region.selected))
-        return kept[2]
+
+def captioned(image: UInt8[np.ndarray, "h w 3"], looks: Looks) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture with a word in its corners where it does not show the scene as it is now."""
+    if looks.split is None and not looks.before:
+        return image
+    height, width = image.shape[:2]
+    picture = Image.fromarray(image)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(max(10, round(height * CAPTION_HEIGHT)))
+    edge = round(height * CAPTION_HEIGHT)
+    if looks.split is None:
+        _write(draw, (edge, edge), "la", "before", font)
+    else:
+        at = round(looks.split * width)
+        _write(draw, (at - edge, edge), "ra", "before", font)
+        _write(draw, (at + edge, edge), "la", "after", font)
+    return np.asarray(picture)
+
+
+def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], anchor: str, text: str, font: Any) -> None:
+    draw.text(
+        at, text, (255, 255, 255), font, anchor=anchor, stroke_width=max(1, font.size // 8), stroke_fill=(0, 0, 0)
+    )
 
 
 def _as_bytes(rgb: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """0..1 as 0..255. On one thread: torch would share so small a work out, and beside a job its threads wait longer
-    for each other than the work takes."""
+    """0..1 as 0..255. On a processor on one thread: torch would share so small a work out, and beside a job its threads
+    wait longer for each other than the work takes."""
+    if rgb.device.type != "cpu":
+        return (rgb.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
     scaled = rgb.numpy() * np.float32(255)
     scaled += np.float32(0.5)
     return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
-
-
-def tinted(scene: Gaussians, selected: Bool[Tensor, "N"]) -> Gaussians:
-    """The scene with the selected Gaussians' colours mixed with TINT, seen from any side.
-
-    Colour is 0.5 + SH_C0 * sh0 + (terms linear in shN), so mixing colours is mixing coefficients.
-    """
-    selected = selected.to(scene.device)
-    tint = (scene.sh0.new_tensor(TINT) - 0.5) / SH_C0
-    sh0, shN = scene.sh0.clone(), scene.shN.clone()
-    sh0[selected] = (1 - TINT_STRENGTH) * sh0[selected] + TINT_STRENGTH * tint
-    shN[selected] = (1 - TINT_STRENGTH) * shN[selected]
-    return dataclasses.replace(scene, sh0=sh0, shN=shN)
 
 
 def camera_of(view: ClientView, size: tuple[int, int]) -> Camera:

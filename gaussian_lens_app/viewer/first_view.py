@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from gaussian_lens_app.raster import Rasterizer
-from gaussian_lens_app.scene import Capture, Gaussians
+from gaussian_lens_app.scene import Camera, Capture, Gaussians
+from gaussian_lens_app.session.looks import Pose
+from gaussian_lens_app.viewer.flight import pose_of_camera
+
+Direction = Float[np.ndarray, "3"] | Sequence[float]
 
 DOWN = (0.0, 1.0, 0.0)
 """OpenCV axes, which scenes from COLMAP cameras roughly share: y points down."""
+LEAST_DISTANCE = 3e-3
+"""A scene smaller than that is a point: nothing about it says how fast to fly."""
 
 
-@dataclass(frozen=True, eq=False)
-class FirstView:
-    """A pose in world coordinates, as viser wants it."""
-
-    position: Float[np.ndarray, "3"]
-    look_at: Float[np.ndarray, "3"]
-    up: Float[np.ndarray, "3"]
-    fov: float
-    """Vertical, radians."""
-
-
-def first_view(scene: Gaussians, capture: Capture | None, rasterizer: Rasterizer) -> FirstView:
-    """The first photo's camera; without photos, the whole scene from in front."""
+def first_view(
+    scene: Gaussians, capture: Capture | None, rasterizer: Rasterizer, photo: int = 0, up: Direction | None = None
+) -> Pose:
+    """A photo's camera, by default the first's; without photos, the whole scene from in front."""
     if capture is None or len(capture) == 0:
-        return _whole(scene)
-    camera = capture.photos[0].camera
-    distance = _distance(scene, capture, rasterizer)
-    position, forward = camera.position.cpu(), camera.forward.cpu()
-    fov = 2 * math.atan(camera.height / (2 * float(camera.K[1, 1])))
-    return FirstView(position.numpy(), (position + distance * forward).numpy(), up_direction(capture), fov)
+        whole = whole_view(scene)
+        return whole if up is None else dataclasses.replace(whole, up=np.asarray(up, dtype=float))
+    camera = capture.photos[photo].camera
+    distance = _distance(scene, camera, rasterizer)
+    pose = pose_of_camera(camera, distance)
+    return dataclasses.replace(pose, up=up_direction(capture) if up is None else np.asarray(up, dtype=float))
+
+
+def unit_of(pose: Pose) -> float:
+    """World units for one of the browser's: its keys fly two of those a second, and what is looked at is two away."""
+    distance = float(np.linalg.norm(pose.look_at - pose.position))
+    return distance / 2 if distance > LEAST_DISTANCE else 1.0
 
 
 def up_direction(capture: Capture | None) -> Float[np.ndarray, "3"]:
@@ -49,9 +53,9 @@ def up_direction(capture: Capture | None) -> Float[np.ndarray, "3"]:
     return (mean / mean.norm()).numpy()
 
 
-def _distance(scene: Gaussians, capture: Capture, rasterizer: Rasterizer) -> float:
-    """Depth of what is in the middle of the first photo: what the camera should turn around."""
-    camera = capture.photos[0].camera.with_long_side(160).to(scene.device)
+def _distance(scene: Gaussians, camera: Camera, rasterizer: Rasterizer) -> float:
+    """Depth of what is in the middle of a photo: what the camera should turn around."""
+    camera = camera.with_long_side(160).to(scene.device)
     with torch.inference_mode():
         depth = rasterizer.render(scene, camera).median_depth
     rows, columns = depth.shape
@@ -60,12 +64,16 @@ def _distance(scene: Gaussians, capture: Capture, rasterizer: Rasterizer) -> flo
     return float(drawn.median()) if len(drawn) else 1.0
 
 
-def _whole(scene: Gaussians) -> FirstView:
-    """In front of the middle nine tenths of the Gaussians: floaters do not count."""
+def whole_view(scene: Gaussians, up: Direction | None = None) -> Pose:
+    """In front of the middle nine tenths of the Gaussians: floaters do not count, however far away they are."""
     means = scene.means.detach().cpu().double()
     means = means[torch.randperm(len(means), generator=torch.Generator().manual_seed(0))[:100_000]]
     low, high = means.quantile(0.05, 0), means.quantile(0.95, 0)
-    centre, radius = (low + high) / 2, float((high - low).norm() / 2)
+    centre, radius = ((low + high) / 2).numpy(), float((high - low).norm() / 2)
+    up = -np.asarray(DOWN) if up is None else np.asarray(up, dtype=float)
+    forward = np.array([0.0, 0.0, 1.0])
+    if abs(float(up @ forward)) > 0.9:
+        forward = np.array([0.0, 1.0, 0.0])
     fov = math.radians(50)
-    back = torch.tensor([0.0, 0.0, 1.0], dtype=torch.double) * max(radius, 1e-3) / math.tan(fov / 2) * 1.1
-    return FirstView((centre - back).numpy(), centre.numpy(), -np.asarray(DOWN), fov)
+    back = forward * max(radius, 1e-3) / math.tan(fov / 2) * 1.1
+    return Pose(centre - back, centre, up, fov)

@@ -1,15 +1,16 @@
-"""The camera's way to a box and back."""
+"""The camera's way to a box, a photo or a bookmark, and back."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import viser
-from jaxtyping import Float
 
+from gaussian_lens_app.scene import Camera
+from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.viewer.outline import Target
 
 SECONDS = 0.8
@@ -18,35 +19,31 @@ FILLED = 0.6
 """Share of the screen's shorter side that the box fills after the flight."""
 
 
-@dataclass(frozen=True, eq=False)
-class Pose:
-    """Where a browser's camera is and what it looks at."""
-
-    position: Float[np.ndarray, "3"]
-    look_at: Float[np.ndarray, "3"]
-
-    @staticmethod
-    def of(camera: viser.CameraHandle) -> Pose:
-        return Pose(np.array(camera.position), np.array(camera.look_at))
-
-
-def close_up(target: Target, camera: viser.CameraHandle) -> Pose:
+def close_up(target: Target, here: Pose, aspect: float) -> Pose:
     """In front of the box, on the way from where the camera is now."""
-    here = np.asarray(camera.position, dtype=float)
-    direction = here - target.centre
+    direction = here.position - target.centre
     length = float(np.linalg.norm(direction))
     direction = -target.forward if length < 1e-9 else direction / length
-    aspect = camera.image_width / max(camera.image_height, 1)
-    half_fov = camera.fov / 2
-    fits_height = target.height / (2 * np.tan(half_fov))
-    fits_width = target.width / (2 * np.tan(half_fov) * aspect)
-    return Pose(target.centre + direction * max(fits_height, fits_width) / FILLED, target.centre)
+    fits_height = target.height / (2 * np.tan(here.fov / 2))
+    fits_width = target.width / (2 * np.tan(here.fov / 2) * aspect)
+    position = target.centre + direction * max(fits_height, fits_width) / FILLED
+    return dataclasses.replace(here, position=position, look_at=target.centre)
+
+
+def pose_of_camera(camera: Camera, distance: float) -> Pose:
+    """A camera's view, turning around what is `distance` in front of it."""
+    camera = camera.to("cpu")
+    position, forward = camera.position.double().numpy(), camera.forward.double().numpy()
+    fov = 2 * float(np.arctan(camera.height / (2 * float(camera.K[1, 1]))))
+    return Pose(position, position + distance * forward, -camera.viewmat[1, :3].double().numpy(), fov)
 
 
 class Flights:
-    """One flight at a time for each browser, and the pose to come back to."""
+    """One flight at a time for each browser, and the pose to come back to. Poses are in world units."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: float = 1.0) -> None:
+        self.unit = unit
+        """World units for one of the browser's."""
         self._home: dict[int, Pose] = {}
         self._newest: dict[int, object] = {}
 
@@ -55,10 +52,23 @@ class Flights:
         """Whether a browser is at a box and can be flown back."""
         return bool(self._home)
 
+    def pose(self, client: viser.ClientHandle) -> Pose:
+        """Where a browser's camera is."""
+        camera = client.camera
+        position, look_at = (np.array(value, dtype=float) * self.unit for value in (camera.position, camera.look_at))
+        return Pose(position, look_at, np.array(camera.up_direction, dtype=float), float(camera.fov))
+
     def to_box(self, client: viser.ClientHandle, target: Target) -> None:
         """Fly to the box; `back` returns to where the camera was."""
-        self._home.setdefault(client.client_id, Pose.of(client.camera))
-        self._start(client, close_up(target, client.camera))
+        here = self.pose(client)
+        self._home.setdefault(client.client_id, here)
+        camera = client.camera
+        self._start(client, close_up(target, here, camera.image_width / max(camera.image_height, 1)))
+
+    def to(self, client: viser.ClientHandle, pose: Pose) -> None:
+        """Fly to a view."""
+        self._home.pop(client.client_id, None)
+        self._start(client, pose)
 
     def back(self, client: viser.ClientHandle) -> bool:
         """Fly to where the camera was before the last flight; False when there was none."""
@@ -78,16 +88,25 @@ class Flights:
         threading.Thread(target=self._fly, args=(client, goal, token), name="flight", daemon=True).start()
 
     def _fly(self, client: viser.ClientHandle, goal: Pose, token: object) -> None:
-        start, steps = Pose.of(client.camera), round(SECONDS * STEPS_PER_SECOND)
+        start, steps = self.pose(client), round(SECONDS * STEPS_PER_SECOND)
         for step in range(1, steps + 1):
             if self._newest.get(client.client_id) is not token:
                 return
-            share = _smooth(step / steps)
-            with client.atomic():
-                client.camera.position = start.position + share * (goal.position - start.position)
-                client.camera.look_at = start.look_at + share * (goal.look_at - start.look_at)
-            client.flush()
+            self._set(client, start, goal, _smooth(step / steps))
             time.sleep(1 / STEPS_PER_SECOND)
+
+    def _set(self, client: viser.ClientHandle, start: Pose, goal: Pose, share: float) -> None:
+        def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return a + share * (b - a)
+
+        with client.atomic():
+            if not np.allclose(start.up, goal.up):
+                client.camera.up_direction = between(start.up, goal.up)
+            client.camera.position = between(start.position, goal.position) / self.unit
+            client.camera.look_at = between(start.look_at, goal.look_at) / self.unit
+            if not np.isclose(start.fov, goal.fov):
+                client.camera.fov = start.fov + share * (goal.fov - start.fov)
+        client.flush()
 
 
 def _smooth(share: float) -> float:

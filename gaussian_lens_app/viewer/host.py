@@ -44,8 +44,9 @@ Draw = Callable[[ClientView, tuple[int, int]], UInt8[np.ndarray, "h w 3"]]
 class Host(Viewer):
     """Streams what `draw` draws to every connected browser."""
 
-    def __init__(self, server: viser.ViserServer, draw: Draw, pace: Pace, busy: Callable[[], bool]):
-        self.pace, self.busy = pace, busy
+    def __init__(self, server: viser.ViserServer, draw: Draw, pace: Pace, busy: Callable[[], bool], unit: float = 1.0):
+        """`unit`: world units for one of the browser's, whose keys fly at a fixed speed."""
+        self.pace, self.busy, self.unit = pace, busy, unit
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # nerfview sets a theme viser has moved on from
             super().__init__(server, draw)
@@ -81,7 +82,9 @@ class Host(Viewer):
     def get_camera_state(self, client: viser.ClientHandle) -> ClientView:
         state = super().get_camera_state(client)
         width, height = client.camera.image_width, client.camera.image_height
-        return ClientView(state.fov, width / height, state.c2w, width, height)
+        c2w = state.c2w.copy()
+        c2w[:3, 3] *= self.unit
+        return ClientView(state.fov, width / height, c2w, width, height)
 
     def stop(self) -> None:
         """End the drawing threads."""

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from gaussian_lens_app.errors import GsrError
+from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs import JobState, JobStatus
-from gaussian_lens_app.scene import Capture, Gaussians
-from gaussian_lens_app.session import Outcome, Selection
+from gaussian_lens_app.scene import Capture, Gaussians, Kind, PhotoView
+from gaussian_lens_app.session import Outcome, Selection, Session
+from gaussian_lens_app.session.arrangement import Alternative, UpgradedRegion
 from gaussian_lens_app.session.choices import Choice
+from gaussian_lens_app.session.estimate import Estimate
+from gaussian_lens_app.session.project import Project
 
 
-def facts(name: str, scene: Gaussians, capture: Capture | None, notes: Sequence[str] = ()) -> str:
+def facts(
+    name: str,
+    scene: Gaussians,
+    capture: Capture | None,
+    notes: Sequence[str] = (),
+    project: Project | None = None,
+) -> str:
     """The scene in a few lines, with what its readers found worth saying."""
-    lines = [f"**{_plain(name)}**", f"{len(scene):,} Gaussians · SH degree {scene.sh_degree}", _photos(capture)]
-    return "  \n".join(lines + [f"*{_plain(note)}*" for note in notes])
+    lines = [f"**{plain(name)}** · {len(scene):,} Gaussians", _photos(capture)]
+    if project is not None:
+        saved = "saved in" if project.told is None else f"⚠ {plain(str(project.told))} Not saved in"
+        lines.append(f"{saved} *{plain(project.folder.name)}*")
+    return "  \n".join(lines + [f"*{plain(note)}*" for note in notes])
 
 
 def _photos(capture: Capture | None) -> str:
@@ -32,7 +46,7 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
     if selection is None:
         return "Hold **Shift** and drag a box over what you want sharp, or press the button first."
     if selection.error is not None:
-        return f"⚠ {_plain(str(selection.error))}"
+        return f"⚠ {plain(str(selection.error))}"
     if selection.pending:
         return "Looking into the box…"
     if selection.region is None:
@@ -44,9 +58,12 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
     return f"**{selection.region.count:,} Gaussians selected**{seen}"
 
 
-def method_lines(choices: tuple[Choice, ...], chosen: str) -> str:
-    """What the chosen method does, then the methods that cannot run, by reason."""
+def method_lines(choices: tuple[Choice, ...], chosen: str, estimate: Estimate | None = None) -> str:
+    """What the chosen method does and would cost, then the methods that cannot run, by reason."""
     lines = [choice.summary for choice in choices if choice.label == chosen]
+    if estimate is not None:
+        growth = f"at most {estimate.gaussians:,} new Gaussians" if estimate.gaussians else "no new Gaussians"
+        lines.append(f"About **{_seconds(estimate.seconds)}**, {growth}.")
     reasons = dict.fromkeys(choice.missing for choice in choices if choice.missing)
     for reason in reasons:
         names = ", ".join(f"*{choice.label}*" for choice in choices if choice.missing == reason)
@@ -58,7 +75,7 @@ def progress_line(status: JobStatus, waiting: int = 0) -> str:
     """Stage, time left, and how many jobs wait."""
     left = "" if status.eta_seconds is None else f" · about {_seconds(status.eta_seconds)} left"
     more = f" · {waiting} more waiting" if waiting else ""
-    return f"{_plain(status.stage)}{left}{more}"
+    return f"{plain(status.stage)}{left}{more}"
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -70,7 +87,7 @@ def outcome_line(outcome: Outcome) -> str:
         head = f"✔ Swapped in at your word{gain}"
     numbers = {"new": outcome.added, "changed": outcome.changed, "gone": outcome.removed}
     counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
-    return f"{head}  \n{_plain(verdict.sentence)}  \nGaussians: {counts or 'none changed'} · {outcome.seconds:.1f} s"
+    return f"{head}  \n{plain(verdict.sentence)}  \nGaussians: {counts or 'none changed'} · {outcome.seconds:.1f} s"
 
 
 def failure_line(status: JobStatus) -> str:
@@ -79,16 +96,80 @@ def failure_line(status: JobStatus) -> str:
         return "Cancelled; the scene is as it was."
     error = status.error
     if isinstance(error, GsrError):
-        return f"⚠ {_plain(str(error))}"
-    return (
-        f"⚠ The upgrade stopped with an error ({type(error).__name__}: {_plain(str(error))}); the scene is as it was."
-    )
+        return f"⚠ {plain(str(error))}"
+    return f"⚠ The upgrade stopped with an error ({type(error).__name__}: {plain(str(error))}); the scene is as it was."
+
+
+def gain_of(verdict: Verdict) -> str:
+    """The gain and where it was measured."""
+    if verdict.gain_db is None or verdict.photo is None:
+        return "not verified"
+    return f"{verdict.gain_db:+.1f} dB on {plain(verdict.photo)}"
+
+
+def region_list(session: Session) -> str:
+    """A line for each upgraded region."""
+    if not session.regions:
+        return "What you upgrade appears here, to compare, hide or take back one by one."
+    lines = []
+    for region in session.regions:
+        outcome, work = region.current.outcome, session.work
+        hidden = "" if region.shown else " · *hidden*"
+        inside = work.parents(region.number)
+        within = f" · inside {plain(' and '.join(inside))}" if inside else ""
+        more = f" · {len(region.alternatives)} versions" if len(region.alternatives) > 1 else ""
+        lines.append(
+            f"**{plain(work.name(region.number))}** · {region.current.method} · {gain_of(outcome.verdict)}"
+            f"{within}{more}{hidden}"
+        )
+    return "\n\n".join(lines)
+
+
+def region_details(session: Session, region: UpgradedRegion) -> str:
+    """What one region cost and brought."""
+    outcome = region.current.outcome
+    numbers = f"{outcome.added:,} Gaussians added, {outcome.changed:,} changed, {outcome.seconds:.1f} s"
+    above = session.work.dependents(region.number)
+    stands = f"  \nUnder {plain(' and '.join(above))}." if above else ""
+    return f"{plain(outcome.verdict.sentence)}  \n{numbers}{stands}"
+
+
+def version_label(index: int, one: Alternative) -> str:
+    """One alternative of a region, in a menu."""
+    gain = one.outcome.verdict.gain_db
+    return f"{index + 1} · {one.method}" + ("" if gain is None else f" · {gain:+.1f} dB")
+
+
+def photos_line(selection: Selection | None, capture: Capture) -> str:
+    """How many photos see the selection."""
+    if selection is None or selection.region is None:
+        return "Drag a box, and the photos that see it are listed here."
+    views = selection.region.views
+    if not views:
+        return "No photo sees what is in the box."
+    return f"{len(views)} of {len(capture)} photos see the box; these are used, best first."
+
+
+def view_label(rank: int, view: PhotoView, capture: Capture) -> str:
+    """One photo that sees the box, in a menu."""
+    return f"{rank}. {capture.photos[view.photo].name} · sees {view.overlap:.0%}"
+
+
+def kinds_line(counts: dict[Kind, int]) -> str:
+    """How many splats of each origin there are."""
+    return ", ".join(f"{count:,} {kind.label}" for kind, count in counts.items() if count)
+
+
+def size_of(path: Path) -> str:
+    """A file's size for people."""
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{max(1, round(size / 1e3))} kB"
 
 
 def _seconds(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text whose characters mean nothing to markdown: names come from files."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>!#|~&" else letter for letter in text)

@@ -32,12 +32,12 @@ def screen(browser) -> Iterator[Screen]:
 
 
 @pytest.fixture
-def opened(screen: Screen) -> Iterator[Callable[[Session], Screen]]:
-    """Serve a session and open it in the browser."""
+def opened(screen: Screen, tmp_path: Path) -> Iterator[Callable[..., Screen]]:
+    """Serve a session and open it in the browser; exports go to the test's folder."""
     views: list[View] = []
 
-    def open_it(session: Session) -> Screen:
-        views.append(View(session, port=0))
+    def open_it(session: Session, **how) -> Screen:
+        views.append(View(session, port=0, exports=tmp_path, **how))
         screen.open(views[-1].url)
         return screen
 

@@ -1,0 +1,61 @@
+"""What the panels share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import viser
+
+from gaussian_lens_app.errors import GsrError
+from gaussian_lens_app.session import Session
+from gaussian_lens_app.session.looks import Pose
+from gaussian_lens_app.session.project import Project
+from gaussian_lens_app.viewer.display import Display
+from gaussian_lens_app.viewer.flight import Flights
+from gaussian_lens_app.viewer.host import Host
+
+if TYPE_CHECKING:
+    from gaussian_lens_app.viewer.box_tool import BoxTool
+
+
+@dataclass(eq=False)
+class Desk:
+    """One server, one session, and the ways to answer the people at the screens."""
+
+    server: viser.ViserServer
+    session: Session
+    display: Display
+    host: Host
+    flights: Flights
+    box_tool: BoxTool
+    home: Pose
+    """The first view."""
+    exports: Path
+    """The only folder that files are written to from the browser."""
+    project: Project | None = None
+    bookmarks: tuple[Pose, ...] = ()
+    refresh: Callable[[], None] = field(default=lambda: None)
+    """Every line and every button as the session is now."""
+
+    def tell(self, client: viser.ClientHandle | None, title: str, body: str, bad: bool = False) -> None:
+        """A note for the one who asked; for all, where nobody in particular did."""
+        clients = self.server.get_clients().values() if client is None else (client,)
+        for one in clients:
+            one.add_notification(title, body, color="red" if bad else None, auto_close_seconds=None if bad else 6.0)
+
+    def attempt(self, action: Callable[[], object], client: viser.ClientHandle | None = None) -> None:
+        """Do it; an error becomes a note."""
+        try:
+            action()
+        except GsrError as error:
+            self.tell(client, "That did not work", str(error), bad=True)
+
+    def set_bookmarks(self, bookmarks: tuple[Pose, ...]) -> None:
+        """Keep them, on disk where there is a project."""
+        self.bookmarks = bookmarks
+        if self.project is not None:
+            self.project.set_bookmarks(bookmarks)
+        self.refresh()

@@ -1,0 +1,148 @@
+"""The photos: where they were taken, what they show of the box, and one of them over the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import viser
+from viser import transforms
+
+from gaussian_lens_app.scene import Capture, Photo
+from gaussian_lens_app.viewer import words
+from gaussian_lens_app.viewer.desk import Desk
+from gaussian_lens_app.viewer.flight import pose_of_camera
+
+ROOT = "/photos"
+THUMBNAIL = 120
+"""Long side, pixels."""
+MOST = 80
+"""So many frusta at most, evenly spread: more hide the scene and each other."""
+SIZE = 0.25
+"""Depth of a frustum, of the typical distance between neighbouring photos."""
+
+
+class PhotosPanel:
+    """One photo is chosen; the buttons are about it."""
+
+    def __init__(self, desk: Desk):
+        self.desk = desk
+        gui, capture = desk.server.gui, desk.session.capture
+        names = [photo.name for photo in capture.photos] if capture is not None else []
+        if not names:
+            gui.add_markdown("There are no photos: open the scene with `--capture DIR`.")
+            self._seen = None
+            return
+        self._photo = gui.add_dropdown("Photo", names)
+        self._photo.on_update(lambda event: self._overlay_follows() if event.client else None)
+        self._go = gui.add_button("Go to its view", icon=viser.Icon.CAMERA, color="gray")
+        self._go.on_click(lambda event: self.go(event.client))
+        self._steps = gui.add_button_group("Walk", ["Previous", "Next"])
+        self._steps.on_click(lambda event: self._step(1 if self._steps.value == "Next" else -1, event.client))
+        self._over = gui.add_checkbox("Lay it over", False, hint="Over the picture, from the photo's own view. Key: P")
+        self._over.on_update(lambda event: self.set_overlay(self._over.value, event.client) if event.client else None)
+        self._opacity = gui.add_slider("Opacity", 0.0, 1.0, 0.05, 0.5)
+        self._opacity.on_update(lambda _: desk.display.set(photo_opacity=float(self._opacity.value)))
+        self._frusta = gui.add_checkbox("Show where they were taken", False, hint="Click one to go there. Key: F")
+        self._frusta.on_update(lambda event: self._show_frusta(self._frusta.value) if event.client else None)
+        with gui.add_folder("What sees the box"):
+            self._line = gui.add_markdown("")
+            self._seen = gui.add_dropdown("Best first", ["none"], visible=False)
+            self._go_seen = gui.add_button("Go to this one", icon=viser.Icon.CAMERA, color="gray", visible=False)
+            self._go_seen.on_click(lambda event: self._go_to_seen(event.client))
+        self._order: list[int] = []
+
+    @property
+    def _capture(self) -> Capture:
+        assert self.desk.session.capture is not None
+        return self.desk.session.capture
+
+    @property
+    def _index(self) -> int:
+        return [photo.name for photo in self._capture.photos].index(str(self._photo.value))
+
+    def go(self, client: viser.ClientHandle | None, index: int | None = None) -> None:
+        """Fly to where the photo was taken, with its field of view."""
+        if client is None:
+            return
+        index = self._index if index is None else index
+        self._photo.value = self._capture.photos[index].name
+        self._overlay_follows()
+        self.desk.flights.to(client, pose_of_camera(self._capture.photos[index].camera, self.desk.display.distance))
+        self.desk.refresh()
+
+    def _step(self, by: int, client: viser.ClientHandle | None) -> None:
+        self.go(client, (self._index + by) % len(self._capture))
+
+    def _go_to_seen(self, client: viser.ClientHandle | None) -> None:
+        assert self._seen is not None
+        options = list(self._seen.options)
+        if self._order and self._seen.value in options:
+            self.go(client, self._order[options.index(str(self._seen.value))])
+
+    def toggle_overlay(self, client: viser.ClientHandle | None) -> None:
+        if self._seen is not None:
+            self.set_overlay(not self._over.value, client)
+
+    def set_overlay(self, on: bool, client: viser.ClientHandle | None) -> None:
+        """The chosen photo over the picture; goes to its view where the camera stands elsewhere."""
+        self._over.value = on
+        self.desk.display.set(photo=self._index if on else None)
+        if on and client is not None:
+            self.go(client)
+
+    def _overlay_follows(self) -> None:
+        if self._over.value:
+            self.desk.display.set(photo=self._index)
+
+    def toggle_frusta(self) -> None:
+        if self._seen is not None:
+            self._frusta.value = not self._frusta.value
+            self._show_frusta(self._frusta.value)
+
+    def _show_frusta(self, on: bool) -> None:
+        scene = self.desk.server.scene
+        scene.remove_by_name(ROOT)
+        if not on:
+            return
+        photos = self._capture.photos
+        scale = SIZE * spacing(self._capture) / self.desk.host.unit
+        for index in np.unique(np.linspace(0, len(photos) - 1, min(len(photos), MOST)).round().astype(int)):
+            self._add_frustum(int(index), photos[index], scale)
+
+    def _add_frustum(self, index: int, photo: Photo, scale: float) -> None:
+        camera = photo.camera.to("cpu")
+        frustum = self.desk.server.scene.add_camera_frustum(
+            f"{ROOT}/{index}",
+            fov=2 * float(np.arctan(camera.height / (2 * float(camera.K[1, 1])))),
+            aspect=camera.width / camera.height,
+            scale=scale,
+            thickness=1.5,
+            thickness_units="screen",
+            color=(255, 176, 32),
+            image=photo.with_long_side(THUMBNAIL).load().numpy(),
+            wxyz=transforms.SO3.from_matrix(camera.camtoworld[:3, :3].double().numpy()).wxyz,
+            position=camera.position.numpy() / self.desk.host.unit,
+        )
+        frustum.on_click(lambda event: self.go(event.client, index))
+
+    def refresh(self) -> None:
+        if self._seen is None:
+            return
+        selection = self.desk.session.selection
+        region = None if selection is None else selection.region
+        views = () if region is None else region.views
+        self._order = [view.photo for view in views]
+        self._line.content = words.photos_line(selection, self._capture)
+        self._seen.visible = self._go_seen.visible = bool(views)
+        labels = [words.view_label(rank, view, self._capture) for rank, view in enumerate(views, 1)]
+        if labels and list(self._seen.options) != labels:
+            self._seen.options = labels
+
+
+def spacing(capture: Capture) -> float:
+    """Typical distance from a photo's place to the nearest other's, world units."""
+    places = np.stack([photo.camera.position.cpu().numpy() for photo in capture.photos])
+    gaps = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    np.fill_diagonal(gaps, np.inf)
+    nearest = gaps.min(1)
+    typical = float(np.median(nearest[np.isfinite(nearest)])) if len(places) > 1 else 1.0
+    return typical or 1.0

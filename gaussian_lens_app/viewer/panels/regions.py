@@ -1,0 +1,162 @@
+"""The list of upgrades: fly to, rename, hide, remove, and flip between alternatives."""
+
+from __future__ import annotations
+
+import viser
+
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.session.arrangement import UpgradedRegion
+from gaussian_lens_app.viewer import words
+from gaussian_lens_app.viewer.desk import Desk
+from gaussian_lens_app.viewer.outline import locate, show_outline
+from gaussian_lens_app.viewer.panels.upgrade import UpgradeSection
+
+NONE = "none yet"
+
+
+class RegionsPanel:
+    """One region is chosen; the buttons are about it."""
+
+    def __init__(self, desk: Desk, upgrades: UpgradeSection):
+        self.desk, self.upgrades = desk, upgrades
+        self._number: int | None = None
+        self._asked: tuple[str, int] | None = None
+        """What was refused because something stands on it: asking again does it."""
+        gui = desk.server.gui
+        self._list = gui.add_markdown("")
+        self._chosen = gui.add_dropdown("Region", [NONE], visible=False)
+        self._chosen.on_update(lambda event: self._choose(event.client))
+        with gui.add_folder("This region", visible=False) as self._folder:
+            self._details = gui.add_markdown("")
+            self._add_actions()
+        with gui.add_folder("Its versions", visible=False) as self._versions_folder:
+            self._version = gui.add_dropdown("Shown", [NONE])
+            self._version.on_update(lambda event: self._flip(event.client))
+            self._next = gui.add_button("Next version", color="gray", hint="At the same view. Key: N")
+            self._next.on_click(lambda event: self.next_version(event.client))
+            labels = [choice.label for choice in upgrades.choices if choice.missing is None]
+            self._other = gui.add_dropdown("Method", labels or [NONE], disabled=not labels)
+            self._try = gui.add_button("Try this too", icon=viser.Icon.SPARKLES, disabled=not labels)
+            self._try.on_click(lambda event: self._try_other(event.client))
+
+    def _add_actions(self) -> None:
+        gui = self.desk.server.gui
+        self._fly = gui.add_button("Fly to it", icon=viser.Icon.PLANE_DEPARTURE, color="gray")
+        self._fly.on_click(lambda event: self._fly_to(event.client))
+        self._hide = gui.add_button("Hide it", icon=viser.Icon.EYE_OFF, color="gray")
+        self._hide.on_click(lambda event: self._toggle(event.client))
+        self._remove = gui.add_button("Remove it", icon=viser.Icon.TRASH, color="gray")
+        self._remove.on_click(lambda event: self._take_out("remove", event.client))
+        self._name = gui.add_text("Name", "")
+        self._name.on_update(lambda event: self._rename(event.client))
+
+    # ---- what the user asks
+
+    @property
+    def region(self) -> UpgradedRegion | None:
+        regions = self.desk.session.regions
+        return next((one for one in regions if one.number == self._number), regions[-1] if regions else None)
+
+    def _choose(self, client: viser.ClientHandle | None) -> None:
+        if client is None:
+            return  # the list was rewritten
+        work = self.desk.session.work
+        for region in self.desk.session.regions:
+            if work.name(region.number) == self._chosen.value:
+                self._number, self._asked = region.number, None
+        self.desk.refresh()
+
+    def _rename(self, client: viser.ClientHandle | None) -> None:
+        if client is not None and self.region is not None:
+            self.desk.session.rename_region(self.region.number, self._name.value)
+
+    def _fly_to(self, client: viser.ClientHandle | None) -> None:
+        desk, region = self.desk, self.region
+        if client is None or region is None:
+            return
+        target = locate(desk.session.scene, region.box, desk.session.rasterizer, desk.session.mode)
+        if target is None:
+            desk.tell(client, "Nothing is there", "What this region showed is not drawn any more.")
+            return
+        show_outline(desk.server, target, desk.host.unit)
+        desk.box_tool.target = target
+        desk.flights.to_box(client, target)
+        desk.refresh()
+
+    def _toggle(self, client: viser.ClientHandle | None) -> None:
+        region = self.region
+        if region is None:
+            return
+        if region.shown:
+            self._take_out("hide", client)
+        else:
+            self.desk.attempt(lambda: self.desk.session.show_region(region.number), client)
+
+    def _take_out(self, what: str, client: viser.ClientHandle | None) -> None:
+        """At once where it stands alone; else the first press names what stands on it, the second takes all."""
+        region, session = self.region, self.desk.session
+        if region is None:
+            return
+        action = session.hide_region if what == "hide" else session.remove_region
+        again = self._asked == (what, region.number)
+        try:
+            action(region.number, with_dependents=again)
+            self._asked = None
+        except MethodError as error:
+            self._asked = (what, region.number)
+            self.desk.tell(client, str(error), "Press once more to take all of it.", bad=True)
+        self.desk.refresh()
+
+    def _flip(self, client: viser.ClientHandle | None) -> None:
+        region = self.region
+        if client is None or region is None:
+            return
+        labels = [words.version_label(i, one) for i, one in enumerate(region.alternatives)]
+        if self._version.value in labels:
+            chosen = labels.index(self._version.value)
+            self.desk.attempt(lambda: self.desk.session.flip_region(region.number, chosen), client)
+
+    def next_version(self, client: viser.ClientHandle | None = None) -> None:
+        region = self.region
+        if region is not None and len(region.alternatives) > 1:
+            chosen = (region.chosen + 1) % len(region.alternatives)
+            self.desk.attempt(lambda: self.desk.session.flip_region(region.number, chosen), client)
+
+    def _try_other(self, client: viser.ClientHandle | None) -> None:
+        region = self.region
+        names = [choice.name for choice in self.upgrades.choices if choice.label == self._other.value]
+        if region is not None and names:
+            self.desk.attempt(lambda: self.upgrades.run(names[0], again=region.number), client)
+
+    # ---- what the session answers
+
+    def refresh(self) -> None:
+        session, region = self.desk.session, self.region
+        self._list.content = words.region_list(session)
+        there = region is not None
+        self._folder.visible = self._versions_folder.visible = there
+        self._chosen.visible = len(session.regions) > 1
+        if region is None:
+            return
+        self._fill(
+            self._chosen, [session.work.name(one.number) for one in session.regions], session.work.name(region.number)
+        )
+        versions = [words.version_label(i, one) for i, one in enumerate(region.alternatives)]
+        self._fill(self._version, versions, versions[region.chosen])
+        self._next.disabled = len(versions) < 2
+        self._details.content = words.region_details(session, region)
+        if self._name.value != session.work.name(region.number):
+            self._name.value = session.work.name(region.number)
+        above = session.work.dependents(region.number)
+        asked = None if self._asked is None or self._asked[1] != region.number or not above else self._asked[0]
+        others = " and ".join(above)
+        self._hide.label = f"Hide with {others}" if asked == "hide" else ("Hide it" if region.shown else "Show it")
+        self._hide.icon = viser.Icon.EYE_OFF if region.shown else viser.Icon.EYE
+        self._remove.label = f"Remove with {others}" if asked == "remove" else "Remove it"
+
+    @staticmethod
+    def _fill(dropdown: viser.GuiDropdownHandle, options: list[str], value: str) -> None:
+        if list(dropdown.options) != options:
+            dropdown.options = options
+        if dropdown.value != value:
+            dropdown.value = value

@@ -1,0 +1,109 @@
+"""1 · Select: drag a box, see what it holds, and where boxing pays."""
+
+from __future__ import annotations
+
+import viser
+
+from gaussian_lens_app.session import Combine
+from gaussian_lens_app.session.missing import suggested_boxes
+from gaussian_lens_app.viewer import words
+from gaussian_lens_app.viewer.box_tool import PickOptions
+from gaussian_lens_app.viewer.desk import Desk
+from gaussian_lens_app.viewer.display import camera_of
+from gaussian_lens_app.viewer.outline import hide_suggestions, locate, show_suggestion
+
+WAYS = {"New": Combine.NEW, "Add": Combine.ADD, "Remove": Combine.REMOVE, "Intersect": Combine.INTERSECT}
+SHALLOWEST, DEEPEST = 1.0, 3.0
+
+
+class SelectSection:
+    """Buttons around the box tool."""
+
+    def __init__(self, desk: Desk):
+        self.desk = desk
+        gui, tool = desk.server.gui, desk.box_tool
+        with gui.add_folder("1 · Select"):
+            self._select = gui.add_button(
+                "Select region", icon=viser.Icon.CROP, hint="Then drag a box over what you want sharp. Key: B"
+            )
+            self._select.on_click(lambda _: tool.toggle())
+            self._line = gui.add_markdown("")
+            self._zoom = gui.add_button("Zoom to box", icon=viser.Icon.ZOOM_IN, color="gray", visible=False)
+            self._zoom.on_click(lambda event: self.fly(event.client))
+            self._clear = gui.add_button("Clear box", icon=viser.Icon.X, color="gray", visible=False)
+            self._clear.on_click(lambda _: tool.clear())
+            self._suggest = gui.add_button(
+                "What is blurred here?",
+                icon=viser.Icon.BULB,
+                color="gray",
+                visible=desk.session.capture is not None,
+                hint="Marks what your photos show more finely than the scene, and suggests boxes to click.",
+            )
+            self._suggest.on_click(lambda event: self._toggle_missing(event.client))
+            with gui.add_folder("More ways to select", expand_by_default=False):
+                self._add_ways()
+
+    def _add_ways(self) -> None:
+        gui = self.desk.server.gui
+        self._how = gui.add_dropdown("A box", list(WAYS), hint="What the next box does to what is selected.")
+        self._through = gui.add_checkbox("Through", False, hint="Take what is hidden behind the surface too.")
+        self._limited = gui.add_checkbox("Depth limit", False, hint="Leave out what lies deeper than what you see.")
+        self._depth = gui.add_slider(
+            "Depth", SHALLOWEST, DEEPEST, 0.05, 1.2, visible=False, hint="Times the depth of what the box shows."
+        )
+        for control in (self._how, self._through, self._limited, self._depth):
+            control.on_update(lambda _: self._set_options())
+        self._invert = gui.add_button("Invert", color="gray", disabled=True, hint="Select all the others instead.")
+        self._invert.on_click(lambda _: self.desk.session.invert_selection())
+
+    def _set_options(self) -> None:
+        self._depth.visible = self._limited.value
+        depth = float(self._depth.value) if self._limited.value else None
+        self.desk.box_tool.options = PickOptions(WAYS[self._how.value], self._through.value, depth)
+
+    def fly(self, client: viser.ClientHandle | None) -> None:
+        """To the box, or back when this browser is there."""
+        if client is None:
+            return
+        flights, target = self.desk.flights, self.desk.box_tool.target
+        if not flights.back(client) and target is not None:
+            flights.to_box(client, target)
+        self.desk.refresh()
+
+    def _toggle_missing(self, client: viser.ClientHandle | None) -> None:
+        on = not self.desk.display.looks.missing
+        hide_suggestions(self.desk.server)
+        self.desk.display.set(missing=on)
+        self.refresh()
+        if on and client is not None:
+            self.desk.attempt(lambda: self._show_suggestions(client), client)
+
+    def _show_suggestions(self, client: viser.ClientHandle) -> None:
+        desk, session = self.desk, self.desk.session
+        assert session.capture is not None
+        view = desk.host.get_camera_state(client)
+        camera = camera_of(view, (view.width, view.height))
+        boxes = suggested_boxes(session.scene, camera, session.capture, session.rasterizer, session.mode)
+        for number, box in enumerate(boxes, 1):
+            target = locate(session.scene, box, session.rasterizer, session.mode)
+            if target is not None:
+                show_suggestion(desk.server, number, target, desk.host.unit, lambda one, box=box: self._take(box, one))
+        if not boxes:
+            desk.tell(client, "Nothing to suggest", "From here the scene shows all that the photos do.")
+
+    def _take(self, box, client: viser.ClientHandle) -> None:
+        self.desk.display.set(missing=False)
+        self.desk.box_tool.take(box, client)
+        self.refresh()
+
+    def refresh(self) -> None:
+        desk, tool, selection = self.desk, self.desk.box_tool, self.desk.session.selection
+        self._line.content = words.selection_line(selection, tool.armed)
+        self._line.visible = selection is not None or tool.armed or bool(desk.session.regions)
+        self._select.label = "Cancel selecting" if tool.armed else "Select region"
+        self._clear.visible = selection is not None
+        self._invert.disabled = selection is None or selection.region is None
+        self._zoom.visible = desk.flights.away or (selection is not None and tool.target is not None)
+        self._zoom.label = "Fly back" if desk.flights.away else "Zoom to box"
+        self._zoom.icon = viser.Icon.ZOOM_OUT if desk.flights.away else viser.Icon.ZOOM_IN
+        self._suggest.label = "Hide the marks" if desk.display.looks.missing else "What is blurred here?"

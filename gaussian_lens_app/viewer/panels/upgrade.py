@@ -1,0 +1,96 @@
+"""2 · Upgrade: which method, at what cost, and how far it is."""
+
+from __future__ import annotations
+
+import threading
+
+import viser
+
+from gaussian_lens_app.jobs import Job, JobState
+from gaussian_lens_app.methods.base import Budget
+from gaussian_lens_app.session.choices import Choice, choices
+from gaussian_lens_app.viewer import words
+from gaussian_lens_app.viewer.desk import Desk
+
+
+class UpgradeSection:
+    """Starts upgrades and shows the one at work."""
+
+    def __init__(self, desk: Desk):
+        self.desk = desk
+        self.jobs: list[Job] = []
+        self._lock = threading.Lock()
+        gui, budget = desk.server.gui, Budget()
+        self.choices = choices(desk.session.capture)
+        labels = [choice.label for choice in self.choices if choice.missing is None]
+        with gui.add_folder("2 · Upgrade"):
+            self._method = gui.add_dropdown("Method", labels or ["none can run"], disabled=not labels)
+            self._method.on_update(lambda _: self.refresh())
+            self._hint = gui.add_markdown("")
+            self._upgrade = gui.add_button("Upgrade", icon=viser.Icon.SPARKLES, disabled=True)
+            self._upgrade.on_click(lambda _: self._start())
+            self._bar = gui.add_progress_bar(0.0, visible=False)
+            self._progress = gui.add_markdown("", visible=False)
+            self._cancel = gui.add_button("Cancel", color="red", visible=False)
+            self._cancel.on_click(lambda _: self._stop())
+            with gui.add_folder("Budget", expand_by_default=False):
+                self._seconds = gui.add_slider(
+                    "Seconds", 1.0, 30.0, 0.5, budget.seconds, hint="Time for the method itself; longer fits better."
+                )
+                self._gaussians = gui.add_slider(
+                    "Gaussians", 5_000, 200_000, 5_000, budget.gaussians, hint="At most so many Gaussians are added."
+                )
+        for slider in (self._seconds, self._gaussians):
+            slider.on_update(lambda _: self.refresh())
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(float(self._seconds.value), int(self._gaussians.value))
+
+    @property
+    def chosen(self) -> Choice | None:
+        return next((choice for choice in self.choices if choice.label == self._method.value), None)
+
+    def run(self, method: str, again: int | None = None) -> None:
+        """Upgrade the selection, or a region once more."""
+        session = self.desk.session
+        with self._lock:  # its first news waits until it is in the list
+            if again is not None:
+                job = session.upgrade_again(again, method, self.budget)
+            elif session.selection is not None:
+                self.desk.display.untint(session.selection.region)  # so that the swap shows as what it is
+                job = session.upgrade(session.selection.box, method, self.budget)
+            else:
+                return
+            self.jobs = [one for one in self.jobs if not one.state.finished] + [job]
+        self.show_progress()
+
+    def _start(self) -> None:
+        if self.chosen is not None:
+            self.run(self.chosen.name)
+
+    def _stop(self) -> None:
+        """The one at work; those that wait go on."""
+        for job in self.jobs:
+            if job.cancel():
+                return
+
+    def failed(self, job: Job) -> bool:
+        """Whether this is an upgrade started here that did not end well."""
+        return job in self.jobs and job.state in (JobState.FAILED, JobState.CANCELLED)
+
+    def show_progress(self) -> None:
+        with self._lock, self.desk.server.atomic():
+            left = [job for job in self.jobs if not job.state.finished]
+            self._bar.visible = self._progress.visible = self._cancel.visible = bool(left)
+            if left:
+                self._bar.value = 100 * left[0].status.fraction
+                self._progress.content = words.progress_line(left[0].status, len(left) - 1)
+
+    def refresh(self) -> None:
+        session, chosen = self.desk.session, self.chosen
+        selection = session.selection
+        estimate = None if chosen is None else session.estimate(chosen.name, self.budget)
+        self._hint.content = words.method_lines(self.choices, str(self._method.value), estimate)
+        nothing = selection is None or (selection.region is not None and selection.region.count == 0)
+        self._upgrade.disabled = nothing or self._method.disabled

@@ -1,0 +1,129 @@
+"""Files in, a served viewer out: what `gsr-view` runs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+from gaussian_lens_app.errors import GsrError
+from gaussian_lens_app.raster import for_device
+from gaussian_lens_app.raster.warmup import warm_up
+from gaussian_lens_app.session import SceneChanged, Session, open_session
+from gaussian_lens_app.session.events import Event
+from gaussian_lens_app.session.project import Project, is_project, new_project, open_project
+from gaussian_lens_app.viewer.app import View
+
+
+def view(
+    scene: Path,
+    capture: Path | None = None,
+    *,
+    device: str = "auto",
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    open_browser: bool = True,
+    project: Path | None = None,
+    exports: Path | None = None,
+    first_photo: str | None = None,
+) -> None:
+    """Open a scene or a project in the browser and serve it until interrupted; prints where, in one line, when ready.
+
+    The work is saved in `project`, by default a folder beside the exports that is made at the first upgrade.
+    """
+    _warm_up(device)
+    session, opened = _open(scene, capture, device, project)
+    try:
+        at = 0 if first_photo is None or session.capture is None else _index(session, first_photo)
+        viewer = View(session, host, port, project=opened, exports=exports, first_photo=at)
+    except BaseException:
+        session.close()
+        raise
+    try:
+        if opened is None:
+            _save_from_the_first_step_on(viewer, Path(scene), capture)
+        if port not in (0, viewer.port):
+            _aside(f"Port {port} is taken; this is on the next free one.")
+        print(f"Ready: {viewer.url}", flush=True)
+        if open_browser:
+            webbrowser.open(viewer.url)
+        viewer.serve()
+    finally:
+        viewer.stop()
+        session.close()
+
+
+def _open(scene: Path, capture: Path | None, device: str, project: Path | None) -> tuple[Session, Project | None]:
+    """The session, and its project where there is one already or one was asked for."""
+    if is_project(scene):
+        return open_project(scene, device)
+    if project is not None and is_project(project):
+        return open_project(project, device)
+    session = open_session(scene, capture, device)
+    if project is None:
+        return session, None
+    try:
+        return session, new_project(project, scene, capture, session)
+    except GsrError:
+        session.close()
+        raise
+
+
+def _index(session: Session, photo: str) -> int:
+    assert session.capture is not None
+    return session.capture.photos.index(session.capture.named(photo))
+
+
+def _save_from_the_first_step_on(viewer: View, scene: Path, capture: Path | None) -> None:
+    """Make a project when there is something to save; a folder that cannot be made is said once, and no more tried."""
+
+    def on_event(event: Event) -> None:
+        if not isinstance(event, SceneChanged) or viewer.desk.project is not None:
+            return
+        stop()
+        try:
+            folder = free_folder(viewer.desk.exports, f"{scene.stem or 'scene'}_project")
+            viewer.desk.project = new_project(folder, scene, capture, viewer.session)
+            viewer.desk.set_bookmarks(viewer.desk.bookmarks)
+        except (GsrError, OSError) as error:
+            viewer.desk.tell(None, "Your work is not saved", str(error), bad=True)
+
+    stop = viewer.session.subscribe(on_event)
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """The first of name, name_2, ... that is not there."""
+    folder, number = parent / name, 2
+    while folder.exists():
+        folder, number = parent / f"{name}_{number}", number + 1
+    return folder
+
+
+def _warm_up(device: str) -> None:
+    """Compile in the background while the files are read; says so where it takes long."""
+
+    def work() -> None:
+        # What goes wrong here goes wrong again, and is told, at the first picture; unless the program is ending.
+        with contextlib.suppress(Exception):
+            warm_up(_aside)
+            _warm_up_fitting()
+
+    if for_device(device).name == "cpu":
+        threading.Thread(target=work, name="warm-up", daemon=True).start()
+
+
+def _warm_up_fitting() -> None:
+    """The loss of the first upgrade, whose seconds should go into the work."""
+    import torch
+
+    from gaussian_lens_app.optimize.losses import l1_dssim
+
+    picture = torch.zeros(16, 16, 3, requires_grad=True)
+    l1_dssim(picture, torch.zeros(16, 16, 3), mask=torch.ones(16, 16)).backward()
+
+
+def _aside(line: str) -> None:
+    """Beside the one line on standard output that other programs may read."""
+    print(line, file=sys.stderr, flush=True)

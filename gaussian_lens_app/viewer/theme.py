@@ -1,0 +1,21 @@
+"""Colours and place of the panel."""
+
+from __future__ import annotations
+
+import viser
+
+BRAND = (255, 176, 32)
+PANEL_WIDTH = 360
+"""Pixels: wide enough for every label, narrow enough for the picture."""
+
+
+def set_theme(server: viser.ViserServer, dark: bool = True) -> None:
+    """Dark or light, in every browser."""
+    server.gui.configure_theme(dark_mode=dark, show_logo=False, show_share_button=False, brand_color=BRAND)
+
+
+def place_panel(server: viser.ViserServer) -> None:
+    """The panel at the right edge."""
+    server.gui.set_panel_label("Gaussian lens")
+    server.gui.main_panel.dock_right()
+    server.gui.main_panel.set_width(PANEL_WIDTH)
