@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
-from gaussian_lens_app.jobs.report import Report, within
+from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.gaussian_lens_features import squared_error
@@ -42,8 +42,8 @@ class LensSettings:
     """Pixel Gaussians come from so many of them."""
     least_stride: int = 3
     """Photo pixels per pixel Gaussian along each axis, at least; the budget may ask for more."""
-    tile: int = 16_000
-    """Points the network sees at once, a margin apart: as many as in training."""
+    tile: int = 32_000
+    """Points the network sees at once, a margin apart."""
     drift: float = 1.0
     """A pass after which the photos' error is more than this times the best so far is undone and ends the passes."""
     prune_opacity: float = 0.01
@@ -131,7 +131,7 @@ class GaussianLens:
                 best = state
                 if number >= self.settings.passes or (number and began + clock.longest > deadline):
                     break
-                state = run_tiles(network, prepared, state, looks, number, self.settings.tile, lambda *_: None)
+                state = run_tiles(network, prepared, state, looks, number, self.settings.tile, silent)
                 clock.lap("network")
                 clock.longest = max(clock.longest, time.monotonic() - began)
                 number += 1

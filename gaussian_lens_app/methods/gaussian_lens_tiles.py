@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-MARGIN = 0.1
+MARGIN = 0.05
 """A tile sees its neighbours' points up to this part of its own extent beyond its border."""
 
 

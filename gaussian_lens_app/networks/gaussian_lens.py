@@ -115,8 +115,9 @@ class GaussianLens(nn.Module):
         """Residuals of all points for pass `number`, counted from 0; `pyramid` is `images(views)` where at hand."""
         maps = self.images(views) if pyramid is None else pyramid
         reader = _Reader(maps, views, self.config.attention == "global")
-        features, steps = self._features(points, reader, number)
-        tokens_extra = torch.cat([compressed(points.gradients), torch.log1p(points.weights)[..., None]], -1)
+        small = compressed(points.gradients)
+        features, steps = self._features(points, small, reader, number)
+        tokens_extra = torch.cat([small, torch.log1p(points.weights)[..., None]], -1)
         if not self.config.gradients:
             tokens_extra = torch.zeros_like(tokens_extra)
 
@@ -131,9 +132,11 @@ class GaussianLens(nn.Module):
         x = self.transformer(features, points.positions, points.spacing, attend)
         return self._decode(x, points, steps, reader, temperature)
 
-    def _features(self, points: Points, reader: _Reader, number: int) -> tuple[Tensor, Float[Tensor, "N 13"]]:
-        now, steps = pooled(points.gradients, points.weights)
-        first, _ = pooled(points.first_gradients, points.first_weights)
+    def _features(
+        self, points: Points, small: Tensor, reader: _Reader, number: int
+    ) -> tuple[Tensor, Float[Tensor, "N 13"]]:
+        now, steps = pooled(points.gradients, small, points.weights)
+        first = self._first(points)
         if not self.config.gradients:
             now, first, steps = torch.zeros_like(now), torch.zeros_like(first), torch.zeros_like(steps)
         tokens, seen = reader.read(points.positions, 0)
@@ -147,6 +150,13 @@ class GaussianLens(nn.Module):
         return self.stem(
             torch.cat([points.parameters, now, first, mean, (spread + 1e-6).sqrt(), source, step], -1)
         ), steps
+
+    def _first(self, points: Points) -> Float[Tensor, "N 42"]:
+        """Pooled gradients of the input scene alone; pixel Gaussians have none."""
+        rows = (~points.is_pixel).nonzero()[:, 0]
+        gradients, weights = points.first_gradients[rows], points.first_weights[rows]
+        features, _ = pooled(gradients, compressed(gradients), weights)
+        return features.new_zeros(len(points.is_pixel), POOLED).index_copy(0, rows, features)
 
     def _decode(self, x: Tensor, points: Points, steps: Tensor, reader: _Reader, temperature: float) -> Residuals:
         groups = [(~points.is_pixel).nonzero()[:, 0], points.is_pixel.nonzero()[:, 0]]
@@ -170,15 +180,23 @@ class _Reader:
     def __init__(self, pyramid: Sequence[Tensor], views: Views, everywhere: bool):
         self.pyramid, self.views, self.everywhere = pyramid, views, everywhere
         self.padded = views.images.shape[-2], views.images.shape[-1]
+        # The finest maps are read at the same places twice.
+        self.last_positions: Tensor | None = None
+        self.last: tuple[Tensor, Tensor] = (pyramid[0], pyramid[0])
 
     def read(self, positions: Float[Tensor, "N 3"], level: int) -> tuple[Float[Tensor, "N V C"], Bool[Tensor, "N V"]]:
         """(features of the photos at the points, which photos see them); `everywhere` gives each photo's mean."""
+        if level == 0 and positions is self.last_positions:
+            return self.last
         maps = self.pyramid[level]
         pixels, seen = project(positions, self.views)
         if self.everywhere:
             tokens = maps.mean((2, 3)).expand(len(positions), -1, -1)
             return tokens, torch.ones_like(seen)
-        return sample(maps, pixels, self.padded), seen
+        result = sample(maps, pixels, self.padded), seen
+        if level == 0:
+            self.last_positions, self.last = positions, result
+        return result
 
 
 def _merged(parts: list[Residuals], back: Int[Tensor, "N"]) -> Residuals:

@@ -18,7 +18,7 @@ class TrainSettings:
     preset: Literal["cpu", "gpu"] = "cpu"
     hours: float = 4.0
     """Training time over which the rate falls to zero, interruptions apart."""
-    single_hours: float = 0.35
+    single_hours: float = 0.25
     """Before that time only single passes are trained, later `passes` in a row."""
     passes: int = 3
     rate: float = 1.5e-3
