@@ -27,6 +27,8 @@ class Train:
     """Real captures: photos from them decorate procedural scenes, and they are training scenes themselves."""
     scenes: int = 300
     """Procedural scenes to have before training starts; 0: train on what is there."""
+    grow: int = 0
+    """So many procedural scenes more are made during training, one every few updates."""
     first: int = 1
     """Number, which is the seed, of the first procedural scene."""
     folds: int = 3
@@ -60,7 +62,7 @@ class Train:
         from gaussian_lens_app.commands.device import ready_rasterizer
         from gaussian_lens_app.optimize.reconstruct import device_of
         from gaussian_lens_app.training.loop import Training
-        from gaussian_lens_app.training.make import make_data
+        from gaussian_lens_app.training.make import made, make_data
         from gaussian_lens_app.training.settings import TrainSettings
 
         rasterizer = ready_rasterizer(self.device)
@@ -76,7 +78,9 @@ class Train:
             device=device_of(rasterizer),
             seed=self.seed,
         )
-        Training(settings, rasterizer).run(self.minutes)
+        more = range(last, last + self.grow)
+        grow = made(self.data, more, self.captures, 0, self.validation_capture, rasterizer) if self.grow else None
+        Training(settings, rasterizer, grow=grow).run(self.minutes)
 
     def _release(self, path: Path) -> None:
         check_target(path, ".safetensors")

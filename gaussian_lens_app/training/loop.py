@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,15 @@ from gaussian_lens_app.training.step import Errors, run_sample
 class Training:
     """Weights, their running mean, the optimiser and the time spent; `run` goes on until the hours are used."""
 
-    def __init__(self, settings: TrainSettings, rasterizer: Rasterizer, tell: Callable[[str], None] = print):
+    def __init__(
+        self,
+        settings: TrainSettings,
+        rasterizer: Rasterizer,
+        tell: Callable[[str], None] = print,
+        grow: Iterator[Path] | None = None,
+    ):
+        """`grow` makes another file of samples at each step; it is asked every few updates."""
+        self.grow = iter(()) if grow is None else grow
         self.settings, self.rasterizer, self.tell = settings, rasterizer, tell
         torch.manual_seed(settings.seed)
         self.network, self.mean = (GaussianLens(PRESETS[settings.preset]).to(settings.device) for _ in range(2))
@@ -48,6 +56,8 @@ class Training:
             start = time.monotonic()
             recent += self._update(stream)
             self.spent += time.monotonic() - start
+            if self.updates % settings.grow_every == 0:
+                next(self.grow, None)
             if self.updates % 20 == 0:
                 self._log({"kind": "train", **summary(recent, self._passes()), "rate": self._rate()})
                 recent = []

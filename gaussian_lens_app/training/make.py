@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gaussian_lens_app.raster import Rasterizer
@@ -19,11 +19,24 @@ def make_data(
     rasterizer: Rasterizer,
 ) -> None:
     """Files that are not there yet: real captures first, then procedural scenes of these numbers."""
+    for path in made(folder, numbers, captures, folds, validation_capture, rasterizer):
+        print(path.name, flush=True)
+
+
+def made(
+    folder: Path,
+    numbers: Iterable[int],
+    captures: Sequence[Path],
+    folds: int,
+    validation_capture: str,
+    rasterizer: Rasterizer,
+) -> Iterator[Path]:
+    """The same one by one, as asked for."""
     for capture in captures:
         split = "val" if capture.name == validation_capture else "train"
         for fold in range(folds):
-            print(make_real(folder, capture, fold, split, rasterizer).name, flush=True)
+            yield make_real(folder, capture, fold, split, rasterizer)
     numbers = list(numbers)
     decals = read_decals([capture for capture in captures if capture.name != validation_capture]) if numbers else []
     for number in numbers:
-        print(make_procedural(folder, number, decals, rasterizer, DataSettings()).name, flush=True)
+        yield make_procedural(folder, number, decals, rasterizer, DataSettings())

@@ -33,5 +33,7 @@ class TrainSettings:
     save_minutes: float = 3.0
     validate_minutes: float = 12.0
     validation_samples: int = 32
+    grow_every: int = 10
+    """Updates after which another procedural scene is made, while there are numbers left."""
     device: str = "cpu"
     seed: int = 0
