@@ -3,18 +3,25 @@
 A page of any website can open a WebSocket to a port of this machine (browsers do not stop it), and with a domain it
 points at 127.0.0.1 (DNS rebinding) it can read our answers too. The first is told by its Origin header, the second by
 its Host header; both are checked before anything else, for HTTP and WebSocket alike.
+
+Where we listen beyond this machine, whoever comes must also bring the token of the address we printed. It becomes a
+cookie at the first visit, so that it stays in no address bar; `ssh -L` to loopback needs none.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import http
 import ipaddress
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import websockets.asyncio.server
 from websockets.datastructures import Headers, MultipleValuesError
@@ -65,20 +72,73 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def guarded(process_request: Callable | None, bound_to: str) -> Callable[[Any, Request], Response | None]:
+def new_token(bound_to: str) -> str | None:
+    """A secret for the address, where strangers can reach us; None on loopback."""
+    return None if bound_to in LOOPBACK_NAMES else secrets.token_urlsafe(16)
+
+
+def cookie_of(token: str) -> tuple[str, str]:
+    """(name, value) of the cookie; the name is the server's own, because cookies do not tell ports apart."""
+    return f"gaussian_lens_{hashlib.sha256(token.encode()).hexdigest()[:8]}", token
+
+
+def guarded(
+    process_request: Callable | None, bound_to: str, token: str | None = None
+) -> Callable[[Any, Request], Response | None]:
     """`process_request` for websockets' server that answers 403 to strangers and passes the rest on."""
 
     def check(connection: Any, request: Request) -> Response | None:
         why = _why(request.headers, bound_to)
         if why is not None:
-            body = f"{why}\n".encode()
-            headers = Headers(
-                {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), "Connection": "close"}
-            )
-            return Response(http.HTTPStatus.FORBIDDEN, "Forbidden", headers, body)
+            return _answer(http.HTTPStatus.FORBIDDEN, f"{why}\n")
+        if token is not None and not _has_cookie(request.headers, token):
+            return _at_the_door(request, token)
         return None if process_request is None else process_request(connection, request)
 
     return check
+
+
+def _at_the_door(request: Request, token: str) -> Response:
+    """The cookie for whoever brings the token, and the way to the page without it; else a refusal."""
+    parts = urlsplit(request.path)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    brought = [value for key, value in query if key == "token"]
+    is_page = request.headers.get("Upgrade") is None
+    if not is_page or len(brought) != 1 or not hmac.compare_digest(brought[0].encode(), token.encode()):
+        sentence = "Open the address that gsr-view printed, with its token.\n"
+        return _answer(http.HTTPStatus.FORBIDDEN, sentence)
+    left = urlencode([(key, value) for key, value in query if key != "token"])
+    name, value = cookie_of(token)
+    return _answer(
+        http.HTTPStatus.SEE_OTHER,
+        "",
+        {"Location": "/" + (f"?{left}" if left else ""), "Set-Cookie": f"{name}={value}; {COOKIE_RULES}"},
+    )
+
+
+COOKIE_RULES = "Path=/; HttpOnly; SameSite=Strict"
+
+
+def _has_cookie(headers: Headers, token: str) -> bool:
+    name, value = cookie_of(token)
+    for line in headers.get_all("Cookie"):
+        try:
+            found = SimpleCookie(line).get(name)
+        except CookieError:
+            continue
+        if found is not None and hmac.compare_digest(found.value.encode(), value.encode()):
+            return True
+    return False
+
+
+def _answer(status: http.HTTPStatus, body: str, more: dict[str, str] | None = None) -> Response:
+    data = body.encode()
+    headers = Headers(
+        {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(data)), "Connection": "close"}
+    )
+    for name, value in (more or {}).items():
+        headers[name] = value
+    return Response(status, status.phrase, headers, data)
 
 
 def _why(headers: Headers, bound_to: str) -> str | None:
@@ -89,7 +149,7 @@ def _why(headers: Headers, bound_to: str) -> str | None:
 
 
 @contextmanager
-def doors_closed_to_strangers(bound_to: str) -> Iterator[None]:
+def doors_closed_to_strangers(bound_to: str, token: str | None = None) -> Iterator[None]:
     """While this lasts, a viser server that starts gets the guard.
 
     viser 1.1 offers no way to pass a `process_request`; it looks `serve` up in websockets when it starts, so for that
@@ -101,7 +161,7 @@ def doors_closed_to_strangers(bound_to: str) -> Iterator[None]:
     def serve(*args: Any, process_request: Callable | None = None, **kwargs: Any):
         nonlocal guards
         guards += 1
-        return original(*args, process_request=guarded(process_request, bound_to), **kwargs)
+        return original(*args, process_request=guarded(process_request, bound_to, token), **kwargs)
 
     with _swapping:
         websockets.asyncio.server.serve = serve  # pyright: ignore[reportAttributeAccessIssue]

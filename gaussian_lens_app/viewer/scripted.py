@@ -6,6 +6,7 @@ import io
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import imageio.v3 as iio
 import msgspec.msgpack
@@ -15,6 +16,8 @@ import zstandard
 from jaxtyping import Float, UInt8
 from viser import transforms
 from websockets.sync.client import ClientConnection, connect
+
+from gaussian_lens_app.viewer.doors import cookie_of
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,12 @@ class ScriptedBrowser:
     _socket: ClientConnection | None = None
 
     def __enter__(self) -> ScriptedBrowser:
+        parts = urlsplit(self.url)
+        tokens = parse_qs(parts.query).get("token", [])
         self._socket = connect(
-            self.url.replace("http", "ws", 1),
-            origin=self.url,  # pyright: ignore[reportArgumentType]
+            f"ws://{parts.netloc}",
+            origin=f"http://{parts.netloc}",  # pyright: ignore[reportArgumentType]
+            additional_headers={"Cookie": "=".join(cookie_of(tokens[0]))} if tokens else None,
             subprotocols=[f"viser-v{viser.__version__}"],  # pyright: ignore[reportArgumentType]
             compression=None,
             max_size=None,

@@ -9,13 +9,16 @@ import socket
 import viser
 
 from gaussian_lens_app.errors import GsrError
-from gaussian_lens_app.viewer.doors import doors_closed_to_strangers
+from gaussian_lens_app.viewer.doors import doors_closed_to_strangers, new_token
 
 PORTS_TRIED = 20
 
 
 class Server(viser.ViserServer):
     """viser without the share tunnel."""
+
+    token: str | None = None
+    """What a visitor must bring; None where only this machine can come."""
 
     def request_share_url(self, verbose: bool = True) -> None:
         """None: the scene does not leave this machine through somebody else's server."""
@@ -24,9 +27,12 @@ class Server(viser.ViserServer):
 def start_server(host: str, port: int) -> Server:
     """A server on the first free port from `port` on (0: any). GsrError when there is none or no such address."""
     port = free_port(host, port)
+    token = new_token(host)
     # viser prints a table of URLs; ours is the one line that says where to look.
-    with doors_closed_to_strangers(host), contextlib.redirect_stdout(io.StringIO()):
-        return Server(host=host, port=port, label="Gaussian lens", verbose=False)
+    with doors_closed_to_strangers(host, token), contextlib.redirect_stdout(io.StringIO()):
+        server = Server(host=host, port=port, label="Gaussian lens", verbose=False)
+    server.token = token
+    return server
 
 
 def stop_server(server: Server) -> None:
@@ -76,4 +82,5 @@ def url_of(server: Server) -> str:
     host = server.get_host()
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{server.get_port()}"
+    address = f"http://{f'[{host}]' if ':' in host else host}:{server.get_port()}"
+    return address if server.token is None else f"{address}/?token={server.token}"

@@ -9,7 +9,8 @@ from flat import flat_session
 
 from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.viewer import View
-from gaussian_lens_app.viewer.doors import doors_closed_to_strangers, refusal
+from gaussian_lens_app.viewer.doors import cookie_of, doors_closed_to_strangers, refusal
+from gaussian_lens_app.viewer.downloads import safe_name
 from gaussian_lens_app.viewer.scripted import ScriptedBrowser
 from gaussian_lens_app.viewer.server import free_port
 
@@ -95,6 +96,119 @@ def test_bound_to_all_addresses_it_answers_to_bare_addresses(host):
 def test_bound_to_all_addresses_it_still_refuses_other_names_and_origins():
     assert refusal("evil.example:8080", None, "0.0.0.0") is not None
     assert refusal("10.1.2.3:8080", "http://evil.example", "0.0.0.0") is not None
+
+
+@pytest.fixture(scope="module")
+def open_viewer():
+    """Reachable from other machines too, so it asks for its token."""
+    session, _ = flat_session()
+    viewer = View(session, host="0.0.0.0", port=0)
+    yield viewer
+    viewer.stop()
+    session.close()
+
+
+def reply(port: int, path: str, *headers: str) -> str:
+    """Status line and headers of the answer to a GET, as they came."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close", *headers]
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        received = b""
+        while b"\r\n\r\n" not in received and (more := connection.recv(4096)):
+            received += more
+    return received.split(b"\r\n\r\n")[0].decode("latin-1")
+
+
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_beyond_loopback_nobody_gets_in_without_the_token(open_viewer, upgrade):
+    host = f"Host: 127.0.0.1:{open_viewer.port}"
+    assert status(open_viewer.port, host, upgrade=upgrade) == 403
+    assert status(open_viewer.port, host, "Cookie: gaussian_lens=1; other=2", upgrade=upgrade) == 403
+    name = cookie_of(open_viewer.server.token)[0]
+    assert status(open_viewer.port, host, f"Cookie: {name}=guess", upgrade=upgrade) == 403
+
+
+def test_the_token_of_the_address_becomes_a_cookie_and_leaves_the_address(open_viewer):
+    port, token = open_viewer.port, open_viewer.server.token
+    assert open_viewer.url.endswith(f"/?token={token}")
+    answer = reply(port, f"/?token={token}&fixedDpr=1")
+    assert answer.startswith("HTTP/1.1 303")
+    assert "Location: /?fixedDpr=1" in answer
+    assert token not in answer.split("Location: ")[1].split("\r\n")[0]
+    cookie = answer.split("Set-Cookie: ")[1].split("\r\n")[0]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert reply(port, "/", f"Cookie: {cookie.split(';')[0]}").startswith("HTTP/1.1 200")
+    host = f"Host: 127.0.0.1:{port}"
+    assert status(port, host, f"Cookie: a=b; {cookie.split(';')[0]}", upgrade=True) == 101
+
+
+@pytest.mark.parametrize("path", ["/?token=guess", "/?token=", "/?token=x&token=y", "/?Token={token}"])
+def test_a_wrong_token_opens_nothing(open_viewer, path):
+    answer = reply(open_viewer.port, path.format(token=open_viewer.server.token))
+    assert answer.startswith("HTTP/1.1 403")
+    assert "Set-Cookie" not in answer
+
+
+def test_the_token_does_not_help_a_foreign_page(open_viewer):
+    port, token = open_viewer.port, open_viewer.server.token
+    cookie = "=".join(cookie_of(token))
+    assert (
+        status(port, f"Host: 127.0.0.1:{port}", "Origin: http://evil.example", f"Cookie: {cookie}", upgrade=True) == 403
+    )
+    assert status(port, "Host: evil.example", f"Cookie: {cookie}", upgrade=True) == 403
+
+
+def test_an_honest_browser_with_the_token_gets_pictures(open_viewer):
+    import numpy as np
+
+    with ScriptedBrowser(open_viewer.url) as browser:
+        browser.look(np.array([0.0, 0.0, -3.0]), np.zeros(3))
+        assert browser.frame() is not None
+
+
+def test_loopback_asks_for_no_token(viewer):
+    assert viewer.server.token is None
+    assert "token" not in viewer.url
+
+
+def test_through_ssh_the_port_is_another_one_and_it_still_gets_in(viewer):
+    """ssh -L 9999:localhost:PORT: the browser's Host and Origin name the near end."""
+    for upgrade, welcome in ((False, 200), (True, 101)):
+        assert status(viewer.port, "Host: localhost:9999", "Origin: http://localhost:9999", upgrade=upgrade) == welcome
+
+
+@pytest.mark.parametrize(
+    "path", ["/../../../../etc/passwd", "/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/..%2f..%2fetc%2fpasswd"]
+)
+def test_a_path_from_a_browser_reaches_no_file(viewer, path):
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{viewer.port}", "Connection: close"]
+    with socket.create_connection(("127.0.0.1", viewer.port), timeout=5) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        received = b""
+        while more := connection.recv(65536):
+            received += more
+    assert b"root:" not in received
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("sharp.ply", "sharp.ply"),
+        ("../../sharp.ply", "sharp.ply"),
+        ("C:\\temp\\sharp.ply", "sharp.ply"),
+        ("/etc/passwd", "passwd.ply"),
+        ("..", "scene_edited.ply"),
+        ("", "scene_edited.ply"),
+        (".hidden.ply", "hidden.ply"),
+        ("a\nb\0c.ply", "a_b_c.ply"),
+        ("points.glb", "points.glb"),
+        ("Bücher (2).ply", "Bücher (2).ply"),
+        ("x" * 300, "x" * 120 + ".ply"),
+    ],
+)
+def test_a_name_from_a_browser_is_only_a_name(typed, name):
+    assert safe_name(typed, "scene_edited.ply") == name
 
 
 def test_a_server_that_starts_without_the_guard_is_an_error():
