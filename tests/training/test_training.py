@@ -1,0 +1,139 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gaussian_lens_app.networks import gaussian_lens
+from gaussian_lens_app.networks.gaussian_lens import LensConfig
+from gaussian_lens_app.networks.point_transformer import TransformerConfig
+from gaussian_lens_app.networks.weights import load_lens
+from gaussian_lens_app.training import loop, release
+from gaussian_lens_app.training.data import DataSettings, Stream, files, make_procedural
+from gaussian_lens_app.training.loop import Training
+from gaussian_lens_app.training.samples import SampleSettings, load_samples, save_samples
+from gaussian_lens_app.training.scaffolds import ScaffoldSettings, pixel_aligned, random_scaffold
+from gaussian_lens_app.training.settings import TrainSettings
+from gaussian_lens_app.training.step import run_sample
+from gaussian_lens_app.training.worlds import WorldSettings, random_capture
+
+SMALL_WORLD = WorldSettings(photos=7, width=160, height=120, textures=3)
+QUICK = DataSettings(
+    world=SMALL_WORLD,
+    scaffold=ScaffoldSettings(pixel_aligned=1.0),
+    samples=SampleSettings(boxes=3, sides=(0.35, 0.5), least_gaussians=5),
+)
+TINY = LensConfig(
+    transformer=TransformerConfig(
+        widths=(16, 24), depths=(1, 1), decoder_depths=(1,), patches=(32, 32), cells=(1.0, 4.0)
+    ),
+    image_width=8,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, fast_rasterizer) -> Path:
+    """Sample files of two scenes, one for training and one for validation."""
+    folder = tmp_path_factory.mktemp("samples")
+    for number in (1, 10):
+        make_procedural(folder, number, [], fast_rasterizer, QUICK)
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch) -> None:
+    """A network that trains in a moment, in the place of the preset."""
+    for module in (gaussian_lens, loop, release):
+        monkeypatch.setattr(module, "PRESETS", {"cpu": TINY})
+
+
+def settings_for(folder: Path, out: Path) -> TrainSettings:
+    return TrainSettings(folder, out, hours=1.0, single_hours=0.0, passes=2, accumulate=1, validation_samples=2)
+
+
+def test_scenes_are_split_by_number_and_made_once(folder, fast_rasterizer):
+    (train,), (val,) = files(folder, "train"), files(folder, "val")
+    assert train.name == "train-procedural-000001.pt"
+    assert val.name == "val-procedural-000010.pt"
+    before = train.stat().st_mtime_ns
+    make_procedural(folder, 1, [], fast_rasterizer, QUICK)
+    assert train.stat().st_mtime_ns == before
+
+
+def test_targets_are_photos_that_the_method_does_not_see(folder):
+    for sample in load_samples(files(folder, "train")[0]):
+        seen = {window.name for window in sample.inputs.windows}
+        assert seen.isdisjoint(target.name for target in sample.targets)
+        assert len(seen) >= 2
+
+
+def test_samples_come_back_as_they_were_kept(folder, tmp_path):
+    samples = load_samples(files(folder, "train")[0])
+    save_samples(tmp_path / "again.pt", samples, {})
+    for one, two in zip(samples, load_samples(tmp_path / "again.pt"), strict=True):
+        assert torch.equal(one.inputs.new.means, two.inputs.new.means)
+        assert torch.equal(one.inputs.windows[0].photo, two.inputs.windows[0].photo)
+        assert torch.equal(one.targets[0].camera.K, two.targets[0].camera.K)
+        assert one.inputs.mode == two.inputs.mode
+
+
+def test_a_pixel_aligned_scaffold_has_a_gaussian_for_each_small_pixel():
+    taken = random_capture(5, settings=SMALL_WORLD)
+    scene = pixel_aligned(taken, (0, 2), np.random.default_rng(0), 4)
+    assert len(scene) == 2 * 40 * 30
+
+
+def test_an_optimised_scaffold_knows_two_thirds_of_the_photos(fast_rasterizer):
+    taken = random_capture(5, settings=SMALL_WORLD)
+    settings = ScaffoldSettings(pixel_aligned=0.0, steps=(20, 30), points=(100, 200))
+    scaffold = random_scaffold(taken, np.random.default_rng(0), fast_rasterizer, settings)
+    assert scaffold.context == (0, 2, 3, 5, 6)
+    assert len(scaffold.scene) > 50
+
+
+def test_training_steps_lower_the_error_of_a_sample(folder, fast_rasterizer):
+    torch.manual_seed(0)
+    sample = load_samples(files(folder, "train")[0])[0]
+    network = gaussian_lens.GaussianLens(TINY)
+    adam = torch.optim.Adam(network.parameters(), 3e-3)
+    first = run_sample(network, sample, 1, fast_rasterizer).after[0]
+    for _ in range(15):
+        run_sample(network, sample, 1, fast_rasterizer, scale=1.0)
+        adam.step()
+        adam.zero_grad()
+    assert run_sample(network, sample, 1, fast_rasterizer).after[0] < 0.97 * first
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, tmp_path, fast_rasterizer, tiny):
+    settings = settings_for(folder, tmp_path)
+    first = Training(settings, fast_rasterizer, tell=lambda line: None)
+    first.run(minutes=0.05)
+    told = []
+    second = Training(settings, fast_rasterizer, tell=told.append)
+    assert second.updates == first.updates > 0
+    assert second.spent == first.spent
+    assert "Going on" in told[0]
+    for one, two in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(one, two)
+    entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"validation"} <= {entry["kind"] for entry in entries}
+    assert "procedural_pass_2" in entries[-1]
+
+
+def test_the_best_weights_can_be_released_and_read(folder, tmp_path, fast_rasterizer, tiny):
+    training = Training(settings_for(folder, tmp_path), fast_rasterizer, tell=lambda line: None)
+    training.validate()
+    digest = release.release(tmp_path, "cpu", tmp_path / "w.safetensors")
+    assert load_lens(tmp_path / "w.safetensors", sha256=digest).config == TINY
+
+
+def test_a_stream_picks_up_files_that_come_later(folder, tmp_path):
+    samples = load_samples(files(folder, "train")[0])
+    save_samples(tmp_path / "train-procedural-000001.pt", samples[:1], {})
+    stream = iter(Stream(tmp_path, seed=0, pool=2))
+    next(stream)
+    moved = [dataclasses.replace(samples[0], stride=99)]
+    save_samples(tmp_path / "train-real-x-0.pt", moved, {})
+    assert 99 in [next(stream).stride for _ in range(20)]
