@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from gaussian_lens_app.scene import Capture, Gaussians
@@ -55,7 +55,7 @@ def gap_to(points: Float[Tensor, "P 3"], means: Float[Tensor, "S 3"], count: int
     """The same between points and centres, judged by `count` of either."""
     low, high = torch.quantile(_even(points, 10 * _SAMPLE), torch.tensor([0.05, 0.95]), dim=0)
     pairs = [(_even(points, count), means), (_even(means, count), _even(points, 10 * _SAMPLE))]
-    typical = min(float(np.median(cKDTree(many.numpy()).query(few.numpy())[0])) for few, many in pairs)
+    typical = min(float(np.median(KDTree(many.numpy()).query(few.numpy())[0])) for few, many in pairs)
     return typical / max(float((high - low).norm()), 1e-12)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import islice
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -26,10 +26,10 @@ class Body:
     def raw(self, element: Element) -> bytes:
         """The element's bytes as they stand."""
         if self._header.ascii:
-            return b"".join(self._lines(element, element.count))
+            return self._joined(b"".join(self._lines(element, rows)) for rows in self._parts(element))
         if not element.lists:
             return self._read(element.count * element.dtype(self._header.order).itemsize, element)
-        return b"".join(whole for whole, _ in self._walk(element))
+        return self._joined(whole for whole, _ in self._walk(element))
 
     def blocks(self, element: Element) -> Iterator[np.ndarray]:
         """The element's scalar properties as structured arrays of up to BLOCK rows; lists are passed over."""
@@ -50,6 +50,19 @@ class Body:
         while chunk := self._file.read(1 << 20):
             count += len(chunk.strip() if self._header.ascii else chunk)
         return count
+
+    def _parts(self, element: Element) -> Iterator[int]:
+        """Rows of each block; none where rows are empty."""
+        for start in range(0, element.count if element.properties else 0, BLOCK):
+            yield min(BLOCK, element.count - start)
+
+    @staticmethod
+    def _joined(parts: Iterator[bytes]) -> bytes:
+        """The same as b"".join, which would keep every part as an object until the last is there."""
+        whole = bytearray()
+        for part in parts:
+            whole += part
+        return bytes(whole)
 
     def _refuse_lies(self) -> None:
         """Compare what the header promises at the very least with what is there, before anything is allocated."""
@@ -94,19 +107,21 @@ class Body:
 
     def _walk(self, element: Element) -> Iterator[tuple[bytes, bytes]]:
         """(whole row, its scalars only) for rows whose length depends on lists."""
-        order = self._header.order
+        order: Literal["big", "little"] = "big" if self._header.order == ">" else "little"
+        plan = [(p.count_type is None, np.dtype(p.code).itemsize, _count_dtype(p, "<")) for p in element.properties]
+        steps = [(scalar, size, count.itemsize, count.kind == "i") for scalar, size, count in plan]
         for _ in range(element.count):
             whole, scalars = [], []
-            for p in element.properties:
-                if p.count_type is None:
-                    scalars.append(self._read(np.dtype(p.code).itemsize, element))
+            for scalar, size, head_size, signed in steps:
+                if scalar:
+                    scalars.append(self._read(size, element))
                     whole.append(scalars[-1])
                     continue
-                head = self._read(_count_dtype(p, order).itemsize, element)
-                length = int(np.frombuffer(head, _count_dtype(p, order))[0])
+                head = self._read(head_size, element)
+                length = int.from_bytes(head, order, signed=signed)
                 if length < 0:
                     raise BadFile(f"{self._name} has a list of negative length in {element.name!r}: it is damaged.")
-                whole += [head, self._read(length * np.dtype(p.code).itemsize, element)]
+                whole += [head, self._read(length * size, element)]
             yield b"".join(whole), b"".join(scalars)
 
 

@@ -130,7 +130,7 @@ def read_header(file: IO[bytes], name: str) -> Header:
             continue
         elif keyword == "format" and len(words) >= 2 and words[1] in _ORDERS:
             format = words[1]
-        elif keyword == "element" and len(words) == 3 and words[2].isdecimal():
+        elif keyword == "element" and len(words) == 3 and words[2].isdecimal() and len(words[2]) < 19:
             elements.append(Element(words[1], int(words[2])))
         elif keyword == "property" and elements and (parsed := _property(words)):
             elements[-1] = dataclasses.replace(elements[-1], properties=(*elements[-1].properties, parsed))

@@ -32,6 +32,8 @@ FIRST_TAG = 252
 PALETTE_COLUMNS = 64
 _LONGEST_META = 4 << 20
 _MOST_PARTS = 64
+_LARGEST = 1e38
+"""Larger numbers are no float32; the Gaussians that use them are dropped later."""
 
 
 class _Parts:
@@ -121,8 +123,9 @@ def load_sog(path: Path) -> SceneFile:
 def is_sog_folder(path: Path) -> bool:
     """Whether a folder holds a scene's meta.json."""
     try:
-        return path.is_dir() and b'"means"' in (path / META).open("rb").read(_LONGEST_META)
-    except OSError:
+        with open(path / META, "rb") as file:
+            return b'"means"' in file.read(_LONGEST_META)
+    except (OSError, ValueError):
         return False
 
 
@@ -245,7 +248,7 @@ def _numbers(section: dict, key: str, count: int, name: str) -> np.ndarray:
     values = section.get(key)
     if not isinstance(values, list) or len(values) != count or not all(map(_is_number, values)):
         raise BadFile(f"{name} has a meta.json whose {key} is no list of {count} numbers: it is damaged.")
-    return np.array(values, np.float64)
+    return np.clip(np.array(values, np.float64), -_LARGEST, _LARGEST)
 
 
 def _is_number(value: Any) -> bool:

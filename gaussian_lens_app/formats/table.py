@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,9 @@ def load(path: str | Path) -> SceneFile:
     format = reader_for(path)
     try:
         return format.load(path)
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch's own MemoryError
+            raise
         raise FileError(f"{path.name} is too large for this machine's memory: close other programs.") from error
 
 
@@ -145,11 +148,13 @@ def reader_for(path: Path) -> Format:
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise FileError(f"{path} is a folder: give the scene file itself{_suggestion(path)}.")
-    if path.exists() and not path.is_file():
-        raise FileError(f"{path} is no file but a device or a pipe: give a scene file.")
+    """A file's first bytes."""
     try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise FileError(f"{path} is a folder: give the scene file itself{_suggestion(path)}.")
+        if not stat.S_ISREG(kind):
+            raise FileError(f"{path} is no file but a device or a pipe: give a scene file.")
         with open(path, "rb") as file:
             head = file.read(_HEAD)
     except FileNotFoundError as error:

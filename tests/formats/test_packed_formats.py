@@ -198,7 +198,7 @@ def test_a_large_palette_is_close_to_its_rows(tmp_path):
     scene = Gaussians(g.means, g.quats, g.log_scales, g.logit_opacities, g.sh0, shN)
     save(tmp_path / "a.sog", scene)
     back = load(tmp_path / "a.sog").gaussians
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    _, rows = cKDTree(back.means.numpy()).query(g.means.numpy())
+    _, rows = KDTree(back.means.numpy()).query(g.means.numpy())
     assert float((back.shN[torch.from_numpy(rows)] - shN).abs().mean()) < 0.01
