@@ -19,14 +19,15 @@ import torch
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.evaluation.ceiling import FullSettings, full_scene
 from gaussian_lens_app.evaluation.modes import best_mode
-from gaussian_lens_app.evaluation.protocol import FULL, INPUT, Benchmark, Outcome, Trial, row_key, run
+from gaussian_lens_app.evaluation.protocol import BAND_LIMITED, FULL, INPUT, Benchmark, Outcome, Trial, row_key, run
 from gaussian_lens_app.evaluation.report import Evaluation, versions
 from gaussian_lens_app.evaluation.rows import Row
 from gaussian_lens_app.formats import load, load_capture, save
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, find_method
 from gaussian_lens_app.optimize.reconstruct import device_of
-from gaussian_lens_app.raster import Rasterizer, for_device
+from gaussian_lens_app.optimize.band_limit import band_limited
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, for_device
 from gaussian_lens_app.scene import Capture, Gaussians
 from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
 
@@ -42,8 +43,8 @@ class EvaluateSettings:
     """Folder with photos and cameras."""
     scene: Path
     """The input scene, made from the context photos alone at low resolution."""
-    methods: tuple[str, ...] = (INPUT, "pixels", "fit-only", "refine")
-    """`input` (unchanged), `full` (the whole scene optimised, the ceiling), and any upgrade methods."""
+    methods: tuple[str, ...] = (INPUT, BAND_LIMITED, "pixels", "fit-only", "refine")
+    """`input` (unchanged), `band-limited` (what upgrades start from), `full` (the whole scene optimised, the ceiling), and any upgrade methods."""
     holdout: tuple[int, int] = (8, 4)
     """Photos with index % first == second are test photos."""
     boxes: int = 3
@@ -74,18 +75,22 @@ class EvaluateSettings:
 def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Rasterizer | None = None) -> Evaluation:
     """The rows and means of one scene. Raises GsrError with a sentence."""
     for method in settings.methods:
-        if method not in (INPUT, FULL):
+        if method not in (INPUT, BAND_LIMITED, FULL):
             find_method(method)
     rasterizer = rasterizer or for_device(settings.device)
     report("Loading", 0.0)
     scene = load(settings.scene).gaussians.to(device_of(rasterizer))
     context, test = _split(load_capture(settings.capture), settings)
     name, mode, mode_figures = best_mode(scene, context, rasterizer, settings.low_long_side)
+    start, start_mode = scene, mode
+    if mode.eps2d > ANTIALIASED.eps2d:
+        start = band_limited(scene, [photo.camera for photo in context.photos], rasterizer, mode)
+        start_mode = ANTIALIASED
     ready = 0.3 if FULL in settings.methods else 0.02
     full = None
     if FULL in settings.methods:
         full_settings = FullSettings(steps=settings.full_steps, seed=settings.seed)
-        full = full_scene(scene, context, mode, rasterizer, full_settings, within(report, 0.01, ready))
+        full = full_scene(start, context, start_mode, rasterizer, full_settings, within(report, 0.01, ready))
         full = full.to(device_of(rasterizer))
     benchmark = Benchmark(
         scene=scene,
@@ -94,6 +99,8 @@ def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Ra
         rasterizer=rasterizer,
         render_mode=name,
         mode=mode,
+        start=start,
+        start_mode=start_mode,
         upgrade=_upgraded,
         budget=Budget(settings.budget_seconds, settings.budget_gaussians),
         boxes=settings.boxes,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -26,8 +26,9 @@ from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Patch, Photo, Rect
 
-INPUT, FULL = "input", "full"
-"""Methods that are no upgrade: the scene as it is, and the whole scene optimised."""
+INPUT, BAND_LIMITED, FULL = "input", "band-limited", "full"
+"""Methods that are no upgrade: the scene as it is, its band-limited form from which upgrades start, and the whole scene
+optimised."""
 
 
 class Outcome(Protocol):
@@ -63,11 +64,17 @@ class Benchmark:
     """Everything that is fixed during a run."""
 
     scene: Gaussians
+    """The input."""
     context: Capture
     test: Capture
     rasterizer: Rasterizer
     render_mode: str
     mode: RenderMode
+    """In which the input looks best."""
+    start: Gaussians
+    """What upgrades start from: the input, band-limited where that mode is not the plain one."""
+    start_mode: RenderMode
+    """In which `start` and all that comes of it is drawn."""
     upgrade: Upgrader
     budget: Budget
     boxes: int = 3
@@ -88,6 +95,8 @@ class Spot:
     pixels: Float[Tensor, "H W 3"]
     box: Rect | None
     before: Comparison
+    start: Comparison
+    """How what upgrades start from looks there: what a refused upgrade leaves."""
 
 
 def run(
@@ -119,92 +128,125 @@ def spots(benchmark: Benchmark) -> Iterator[Spot]:
     """Every place that is measured."""
     for photo in benchmark.test.photos:
         pixels = photo.load().float() / 255
-        before = Comparison.of(render(benchmark, benchmark.scene, photo.camera), pixels)
+        before = Comparison.of(render(benchmark, benchmark.scene, photo.camera, benchmark.mode), pixels)
+        start = Comparison.of(render(benchmark, benchmark.start, photo.camera, benchmark.start_mode), pixels)
         boxes = [None] if benchmark.whole else choose_boxes(pixels, benchmark.boxes, benchmark.low_long_side)
         for box in boxes:
-            yield Spot(photo, pixels, box, before)
+            yield Spot(photo, pixels, box, before, start)
 
 
 def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Row:
     """The row of one method at one place."""
     if method == INPUT:
-        return _row(benchmark, spot, method, benchmark.scene, None, {}, 0.0)
+        return _row(benchmark, spot, method, spot.before, render_mode=benchmark.render_mode, applied=False)
+    if method == BAND_LIMITED:
+        return _row(benchmark, spot, method, spot.start, applied=True)
     if method == FULL:
         assert benchmark.full is not None
-        return _row(benchmark, spot, method, benchmark.full, None, {}, 0.0)
+        return _kept(
+            benchmark, benchmark.full, _row(benchmark, spot, method, _compared(benchmark, spot, benchmark.full))
+        )
     trial = _trial(benchmark, spot, method)
     forget_peak(benchmark.rasterizer.name)
     started = time.monotonic()
     try:
         outcome = benchmark.upgrade(trial, report)
     except MethodError as error:
-        return _row(benchmark, spot, method, benchmark.scene, None, {}, time.monotonic() - started, str(error))
-    seconds = time.monotonic() - started
-    candidate = outcome.patch.apply(benchmark.scene)
-    return _row(benchmark, spot, method, candidate, outcome, outcome.seconds, seconds)
+        seconds = time.monotonic() - started
+        return _row(benchmark, spot, method, spot.start, applied=False, seconds=seconds, note=str(error))
+    seconds, peak = time.monotonic() - started, peak_mb(benchmark.rasterizer.name)
+    candidate = outcome.patch.apply(benchmark.start)
+    return _kept(
+        benchmark,
+        candidate,
+        _row(
+            benchmark,
+            spot,
+            method,
+            _compared(benchmark, spot, candidate),
+            seconds=seconds,
+            peak_memory_mb=peak,
+            **_judged(outcome),
+        ),
+    )
 
 
 def _trial(benchmark: Benchmark, spot: Spot, method: str) -> Trial:
     camera = spot.photo.camera
     return Trial(
-        scene=benchmark.scene,
+        scene=benchmark.start,
         box=Box(camera, spot.box or camera.rect),
         context=benchmark.context,
         method=method,
         budget=benchmark.budget,
-        mode=benchmark.mode,
+        mode=benchmark.start_mode,
         rasterizer=benchmark.rasterizer,
         seed=benchmark.seed,
     )
 
 
+def _compared(benchmark: Benchmark, spot: Spot, candidate: Gaussians) -> Comparison:
+    """A scene against the spot's photo, in the mode that upgrades are drawn in."""
+    return Comparison.of(render(benchmark, candidate, spot.photo.camera, benchmark.start_mode), spot.pixels)
+
+
+def _judged(outcome: Outcome) -> dict[str, Any]:
+    """What a row says of the judge, the time and the edit."""
+    verdict, stages, patch = outcome.verdict, outcome.seconds, outcome.patch
+    return {
+        "applied": verdict.accepted,
+        "judge_gain_db": verdict.gain_db,
+        "judge_noise_db": verdict.noise_db,
+        "judge_photo": verdict.photo,
+        "judge_seconds": stages.get("judge", 0.0),
+        "stage_seconds": dict(stages),
+        "gaussians_removed": len(patch.removed),
+        "gaussians_added": len(patch.added),
+        "note": verdict.sentence,
+    }
+
+
 def _row(
-    benchmark: Benchmark,
-    spot: Spot,
-    method: str,
-    candidate: Gaussians,
-    outcome: Outcome | None,
-    stages: dict[str, float],
-    seconds: float,
-    note: str | None = None,
+    benchmark: Benchmark, spot: Spot, method: str, candidate: Comparison, *, applied: bool = True, **facts: Any
 ) -> Row:
-    peak = peak_mb(benchmark.rasterizer.name) if outcome else None
-    unchanged = candidate is benchmark.scene
-    after = spot.before
-    if not unchanged:
-        after = Comparison.of(render(benchmark, candidate, spot.photo.camera), spot.pixels)
-    verdict = outcome.verdict if outcome else None
-    applied = verdict.accepted if verdict else not unchanged
-    row = Row(
+    """A row whose figures before are the input's; a refused result leaves what upgrades start from."""
+    shown = candidate if applied or method == INPUT else spot.start
+    defaults = {
+        "render_mode": benchmark.render_mode if benchmark.start is benchmark.scene else BAND_LIMITED,
+        "judge_gain_db": None,
+        "judge_noise_db": None,
+        "judge_photo": None,
+        "seconds": 0.0,
+        "judge_seconds": 0.0,
+        "stage_seconds": {},
+        "gaussians_removed": 0,
+        "gaussians_added": 0,
+        "peak_memory_mb": None,
+    }
+    return Row(
         photo=spot.photo.name,
         box=spot.box,
         method=method,
         mode="box" if spot.box else "whole",
-        render_mode=benchmark.render_mode,
         gradient_energy_photo=gradient_energy(_window(spot.pixels, spot.box)),
-        judge_gain_db=verdict.gain_db if verdict else None,
-        judge_noise_db=verdict.noise_db if verdict else None,
-        judge_photo=verdict.photo if verdict else None,
-        seconds=seconds,
-        judge_seconds=stages.get("judge", 0.0),
-        stage_seconds=dict(stages),
         budget_seconds=benchmark.budget.seconds,
         gaussians_before=len(benchmark.scene),
-        gaussians_removed=len(outcome.patch.removed) if outcome else 0,
-        gaussians_added=len(outcome.patch.added) if outcome else len(candidate) - len(benchmark.scene),
-        peak_memory_mb=peak,
-        note=note or (verdict.sentence if verdict else None),
-        **measured(spot.before.figures(spot.box), after.figures(spot.box), applied),
+        applied=applied,
+        **measured(*(comparison.figures(spot.box) for comparison in (spot.before, shown, candidate))),
+        **{**defaults, **facts},
     )
-    if benchmark.keep is not None and not unchanged:
+
+
+def _kept(benchmark: Benchmark, candidate: Gaussians, row: Row) -> Row:
+    if benchmark.keep is not None:
         benchmark.keep(candidate, row)
     return row
 
 
-def render(benchmark: Benchmark, scene: Gaussians, camera: Camera) -> Float[Tensor, "H W 3"]:
-    """The whole picture in the run's render mode."""
+def render(benchmark: Benchmark, scene: Gaussians, camera: Camera, mode: RenderMode) -> Float[Tensor, "H W 3"]:
+    """The whole picture."""
     with torch.no_grad():
-        return benchmark.rasterizer.render(scene, camera.to(scene.device), mode=benchmark.mode).rgb
+        return benchmark.rasterizer.render(scene, camera.to(scene.device), mode=mode).rgb
 
 
 def _window(pixels: Float[Tensor, "H W 3"], box: Rect | None) -> Float[Tensor, "h w 3"]:

@@ -14,7 +14,8 @@ from gaussian_lens_app.scene import Rect
 
 @dataclass(frozen=True)
 class Row:
-    """Figures before are those of the input; after, of what the user sees: a refused upgrade changes nothing."""
+    """Figures before are those of the input in its best mode; after, of what the user sees: a refused upgrade leaves
+    what it started from."""
 
     photo: str
     box: Rect | None
@@ -72,11 +73,9 @@ class Row:
         return Row(**{**values, "box": None if box is None else tuple(box)})
 
 
-def measured(before: BoxFigures, candidate: BoxFigures, applied: bool) -> dict[str, Any]:
-    """The picture figures of a row."""
-    after = candidate if applied else before
+def measured(before: BoxFigures, after: BoxFigures, candidate: BoxFigures) -> dict[str, Any]:
+    """The picture figures of a row: of the input, of what the user sees, of what the method made."""
     return {
-        "applied": applied,
         "psnr_before": before.psnr,
         "psnr_after": after.psnr,
         "psnr_candidate": candidate.psnr,

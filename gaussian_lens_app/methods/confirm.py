@@ -18,6 +18,8 @@ RADIUS = 24
 
 NEGLIGIBLE = 1e-6
 """Change of the mean squared error that is rounding."""
+TOLERANCE = 0.0
+"""Part of the error there was by which a place may get worse: one photo tells it no more exactly."""
 
 
 def confirmed(
@@ -36,7 +38,8 @@ def confirmed(
     old, new = Gaussians.concat([frozen, before]), Gaussians.concat([frozen, after])
     harm, seen = after.means.new_zeros(2, len(after))
     for stop in stops:
-        change = _smoothed(_error(new, stop, rasterizer, mode) - _error(old, stop, rasterizer, mode))
+        error = _error(old, stop, rasterizer, mode)
+        change = _smoothed(_error(new, stop, rasterizer, mode) - (1 + TOLERANCE) * error)
         weights = torch.stack([change * stop.mask, stop.mask.float()], -1)
         sums = rasterizer.contributions(new, stop.camera, weights, mode=mode, crop=stop.rect)[len(frozen) :]
         harm, seen = harm + sums[:, 0], seen + sums[:, 1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -39,6 +40,8 @@ class LocalFitSettings:
     """A step fits at most so many pixels a side, a random part of the photo's window."""
     ring_weight: float = 0.1
     """Weight of pixels outside the mask: they hold the surroundings in place."""
+    outlier: float = 0.05
+    """Differences (0..1) beyond this count linearly, not squared: a photo that disagrees with the others pulls less."""
     means: float = 0.05
     log_scales: float = 0.04
     quats: float = 0.02
@@ -93,7 +96,7 @@ def fit_local(
         window = windows[step % len(windows)]
         part = _part(window.rect, window.mask, settings.largest_window, generator)
         rates.set(settings.final_rate + (1 - settings.final_rate) * schedule.cosine(step))
-        rates.step(_loss(frozen, rates.leaves(), window, part, rasterizer, mode, settings.ring_weight))
+        rates.step(_loss(frozen, rates.leaves(), window, part, rasterizer, mode, settings))
         current = rates.gaussians()
         if (step + 1) % settings.check_every == 0:
             best.look(step + 1, current)
@@ -108,16 +111,17 @@ def _loss(
     part: Rect,
     rasterizer: Rasterizer,
     mode: RenderMode,
-    ring_weight: float,
+    settings: LocalFitSettings,
 ) -> Tensor:
-    """Weighted mean squared error over a part of a photo."""
+    """Weighted mean over a part of a photo of half the squared error, linear beyond `outlier` (Huber)."""
     trainable = torch.arange(len(frozen) + len(moving), device=moving.device) >= len(frozen)
     scene = Gaussians.concat([frozen, moving])
     render = rasterizer.render(scene, window.camera, mode=mode, crop=part, trainable=trainable)
     x0, y0 = window.rect[:2]
     inside = (slice(part[1] - y0, part[3] - y0), slice(part[0] - x0, part[2] - x0))
-    weight = torch.where(window.mask[inside], 1.0, ring_weight)
-    return (weight[..., None] * (render.rgb - window.photo[inside]) ** 2).sum() / (3 * weight.sum())
+    weight = torch.where(window.mask[inside], 1.0, settings.ring_weight)
+    losses = F.huber_loss(render.rgb, window.photo[inside], reduction="none", delta=settings.outlier)
+    return (weight[..., None] * losses).sum() / (3 * weight.sum())
 
 
 def _part(rect: Rect, mask: Tensor, largest: int, generator: torch.Generator) -> Rect:

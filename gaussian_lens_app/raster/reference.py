@@ -134,11 +134,7 @@ def project(scene: Gaussians, camera: Camera, mode: RenderMode, limits: Limits) 
     index = (local[:, 2] >= limits.near).nonzero()[:, 0]
     index = index[torch.argsort(local[index, 2], stable=True)]
     x, y, z = local[index].unbind(-1)
-    axes = quat_matrices(scene.quats[index]) * scene.scales[index, None, :]
-    rows = _jacobian(local[index], K, camera) @ viewmat[:3, :3] @ axes
-    # The determinant of rows rows^T is |row0 x row1|^2: no cancellation for needles.
-    xx, xy, yy = (rows[:, 0] ** 2).sum(-1), (rows[:, 0] * rows[:, 1]).sum(-1), (rows[:, 1] ** 2).sum(-1)
-    sharp = (torch.linalg.cross(rows[:, 0], rows[:, 1]) ** 2).sum(-1)
+    xx, xy, yy, sharp = planar_covariances(scene.take(index), camera)
     blurred = sharp + mode.eps2d * (xx + yy) + mode.eps2d**2
     conics = torch.stack([yy + mode.eps2d, -xy, xx + mode.eps2d], -1) / blurred[:, None]
     opacities = scene.opacities[index]
@@ -146,6 +142,17 @@ def project(scene: Gaussians, camera: Camera, mode: RenderMode, limits: Limits) 
         opacities = opacities * torch.where(sharp > 0, torch.where(sharp > 0, sharp / blurred, 1).sqrt(), 0)
     means = torch.stack([K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]], -1)
     return Footprints(index, means, conics, opacities, z)
+
+
+def planar_covariances(scene: Gaussians, camera: Camera) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """2D covariances in the image, px^2, before any filter: xx, xy, yy and the determinant, each (N,)."""
+    viewmat, K = camera.viewmat.to(scene.means), camera.K.to(scene.means)
+    local = scene.means @ viewmat[:3, :3].T + viewmat[:3, 3]
+    axes = quat_matrices(scene.quats) * scene.scales[:, None, :]
+    rows = _jacobian(local, K, camera) @ viewmat[:3, :3] @ axes
+    # The determinant of rows rows^T is |row0 x row1|^2: no cancellation for needles.
+    xx, xy, yy = (rows[:, 0] ** 2).sum(-1), (rows[:, 0] * rows[:, 1]).sum(-1), (rows[:, 1] ** 2).sum(-1)
+    return xx, xy, yy, (torch.linalg.cross(rows[:, 0], rows[:, 1]) ** 2).sum(-1)
 
 
 def view_colors(scene: Gaussians, camera: Camera, degree: int) -> Float[Tensor, "N 3"]:

@@ -56,6 +56,8 @@ def benchmark(made: Board, upgrade, **changes) -> Benchmark:
     context, test = made.capture.split((4, 1))
     values = {
         "scene": made.scene,
+        "start": made.scene,
+        "start_mode": ANTIALIASED,
         "context": context,
         "test": test,
         "rasterizer": RASTERIZER,
@@ -81,6 +83,16 @@ def test_an_applied_upgrade_counts_and_a_refused_one_changes_nothing(made):
             assert row.judge_seconds == 0.3
             assert (row.judge_photo, row.note) == ("photo_02.png", "Said the fake.")
             assert (row.gaussians_removed, row.gaussians_added) == (len(made.scene), len(made.truth))
+
+
+def test_a_refused_upgrade_leaves_what_upgrades_start_from(made):
+    start = made.scene.take(torch.arange(len(made.scene) // 2, len(made.scene)))
+    fake = FakeUpgrade(made.truth, accepted=False)
+    rows = list(run(benchmark(made, fake, start=start), ["input", "band-limited", "fake"], silent))
+    by_method = {row.method: row for row in rows}
+    assert by_method["input"].gain == 0
+    assert by_method["fake"].psnr_after == by_method["band-limited"].psnr_after != by_method["input"].psnr_after
+    assert all(trial.scene is start for trial in fake.trials)
 
 
 def test_every_method_gets_the_same_boxes_and_input_is_unchanged(made):
