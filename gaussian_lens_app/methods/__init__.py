@@ -2,9 +2,12 @@
 
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.methods.base import Budget, Method, Needs, Scope, Task
+from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine
 from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
 
-METHODS: dict[str, Method] = {method.name: method for method in (Refine(), FitOnly(), Pixels())}
+METHODS: dict[str, Method] = {
+    method.name: method for method in (Refine(), FitOnly(), Pixels(), GaussianLens(), GaussianLensRefine())
+}
 """In the order the menu shows them."""
 
 __all__ = ["METHODS", "Budget", "Method", "Needs", "Scope", "Task", "find_method"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,20 @@ def files(folder: Path, split: str) -> list[Path]:
     return sorted(folder.glob(f"{split}-*.pt"))
 
 
+MOST_WINDOWS, MOST_TARGETS = 5, 2
+
+
+def lighter(sample: Sample, chance: random.Random) -> Sample:
+    """The sample with some of its photos: those that gave pixel Gaussians and a few more, two to measure on."""
+    windows, targets = list(sample.inputs.windows), list(sample.targets)
+    more = windows[2:]
+    chosen = chance.sample(more, min(len(more), chance.randint(0, MOST_WINDOWS - 2)))
+    kept = tuple(window for window in windows if window in windows[:2] or window in chosen)
+    inputs = dataclasses.replace(sample.inputs, windows=kept)
+    targets = tuple(chance.sample(targets, min(len(targets), MOST_TARGETS)))
+    return dataclasses.replace(sample, inputs=inputs, targets=targets)
+
+
 class Stream:
     """Endless random samples from a folder that may still be growing; a pool of files is in memory."""
 
@@ -75,7 +90,7 @@ class Stream:
                 self.loaded.append(self._fresh())
             samples = self.random.choice(self.loaded)
             if samples:
-                yield samples.pop(self.random.randrange(len(samples)))
+                yield lighter(samples.pop(self.random.randrange(len(samples))), self.random)
             if len(samples) <= 1:
                 self.loaded.remove(samples)
 

@@ -30,7 +30,7 @@ class WorldSettings:
     width: int = 448
     height: int = 336
     textures: int = 8
-    pose_pixels: tuple[float, ...] = (0.0, 0.2, 0.4, 0.8)
+    pose_pixels: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5)
     """Standard deviation of the pose error at full size; one of them a scene."""
     exposures: tuple[float, ...] = (0.0, 0.02, 0.05)
     noises: tuple[float, ...] = (0.0, 0.005, 0.015)
