@@ -25,8 +25,8 @@ from gaussian_lens_app.evaluation.rows import Row
 from gaussian_lens_app.formats import load, load_capture, save
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, find_method
-from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.optimize.band_limit import band_limited
+from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, for_device
 from gaussian_lens_app.scene import Capture, Gaussians
 from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
@@ -44,7 +44,8 @@ class EvaluateSettings:
     scene: Path
     """The input scene, made from the context photos alone at low resolution."""
     methods: tuple[str, ...] = (INPUT, BAND_LIMITED, "pixels", "fit-only", "refine")
-    """`input` (unchanged), `band-limited` (what upgrades start from), `full` (the whole scene optimised, the ceiling), and any upgrade methods."""
+    """`input` (unchanged), `band-limited` (what upgrades start from), `full` (the whole scene optimised, the ceiling),
+    and any upgrade methods."""
     holdout: tuple[int, int] = (8, 4)
     """Photos with index % first == second are test photos."""
     boxes: int = 3

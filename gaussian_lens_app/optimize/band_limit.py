@@ -29,9 +29,8 @@ OPACITY_MAX = 0.999
 def band_limited(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer, mode: RenderMode) -> Gaussians:
     """`scene` such that drawing it in ANTIALIASED looks like drawing the old one in `mode` (a wider 2D filter).
 
-    `cameras` are those that `mode`'s pixels belong to, as a rule the photos at full size. Exact for one camera and round
-    footprints; over several cameras each Gaussian gets the mean that its visibility weighs. Gaussians that no camera
-    sees stay as they are.
+    `cameras` are those that `mode`'s pixels belong to, as a rule the photos at full size. Over several cameras each
+    Gaussian gets the mean that its visibility weighs. Gaussians that no camera sees stay as they are.
     """
     extra = mode.eps2d - ANTIALIASED.eps2d
     if extra <= 0 or not cameras:
