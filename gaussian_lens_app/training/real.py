@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gaussian_lens_app.formats import load_capture
+from gaussian_lens_app.formats import load, load_capture, save
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstruct
 from gaussian_lens_app.raster import Rasterizer
@@ -31,11 +31,15 @@ def make_real(
     # Fits of different lengths and sizes, as scenes come.
     settings = ReconstructSettings(
         long_side=LOW_LONG_SIDE,
-        steps=int(rng.choice([1500, 3000])),
+        steps=int(rng.choice([1000, 2000])),
         max_gaussians=int(rng.choice([40_000, 75_000])),
         seed=fold,
     )
-    scene = reconstruct(capture.only(list(context)), settings, rasterizer, report)
+    fit = folder / "fits" / f"{capture_folder.name}-{fold}.ply"
+    if not fit.exists():
+        fit.parent.mkdir(parents=True, exist_ok=True)
+        save(fit, reconstruct(capture.only(list(context)), settings, rasterizer, report))
+    scene = load(fit).gaussians
     factor = max(max(photo.camera.width, photo.camera.height) for photo in capture.photos) / LOW_LONG_SIDE
     samples = random_samples(
         scene, capture, context, factor, rng, rasterizer, SampleSettings(boxes=64, sides=(0.1, 0.14), longest=230)

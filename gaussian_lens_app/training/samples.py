@@ -14,6 +14,7 @@ from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer, surroundings
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
 from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
+from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
 from gaussian_lens_app.select import select_region
@@ -32,8 +33,10 @@ class SampleSettings:
     few: float = 0.35
     """Part of the samples with two to four context photos; the others have up to eight."""
     strides: tuple[int, ...] = (2, 3, 3, 3, 4)
-    plain: float = 0.4
-    """Part of the samples drawn with the filter of the photos' own size; the others with the filter scaled."""
+    plain: float = 0.2
+    """Part of the samples whose scene is drawn as it is, with the filter of the photos' own size."""
+    scaled: float = 0.1
+    """Part drawn with that filter scaled; the others start from the band-limited scene, as upgrades do."""
     targets: int = 3
     least_gaussians: int = 30
     most_points: int = 16_000
@@ -61,11 +64,15 @@ def random_samples(
 ) -> Iterator[Sample]:
     """Samples of one scene; boxes that show too little are passed over."""
     unseen = [i for i in range(len(capture)) if i not in context]
+    cameras = [capture.photos[i].camera for i in context]
+    limited = band_limited(scene, cameras, rasterizer, ANTIALIASED.scaled(factor))
+    variants = [(scene, ANTIALIASED), (scene, ANTIALIASED.scaled(factor)), (limited, ANTIALIASED)]
+    shares = [settings.plain, settings.scaled, 1 - settings.plain - settings.scaled]
     for _ in range(settings.boxes):
         viewer = int(rng.choice(unseen))
-        mode = ANTIALIASED if rng.random() < settings.plain else ANTIALIASED.scaled(factor)
+        start, mode = variants[int(rng.choice(3, p=shares))]
         box = Box(capture.photos[viewer].camera, _random_rect(capture.photos[viewer].camera, rng, settings))
-        sample = _sample(scene, capture, context, viewer, box, mode, rng, rasterizer, settings)
+        sample = _sample(start, capture, context, viewer, box, mode, rng, rasterizer, settings)
         if sample is not None:
             yield sample
 
