@@ -6,7 +6,9 @@ import dataclasses
 import time
 from dataclasses import dataclass, field
 
-from gaussian_lens_app.errors import NothingSelected
+import torch
+
+from gaussian_lens_app.errors import MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, Task, find_method
@@ -106,7 +108,20 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
         budget=request.budget,
         seed=request.seed,
     )
-    return method(task, report)
+    return _checked(method(task, report), request)
+
+
+def _checked(patch: Patch, request: UpgradeRequest) -> Patch:
+    """The patch, if it can be applied; a method that diverged must not reach the scene, or the judge."""
+    rows, count = patch.removed, len(request.scene)
+    if len(rows) and not bool((rows >= 0).all() & (rows < count).all()):
+        raise MethodError(f"{request.method} removed Gaussians that are not there; the scene is as it was.")
+    if any(not bool(torch.isfinite(values).all()) for _, values in patch.added.tensors()):
+        raise MethodError(
+            f"{request.method} came to values that are no numbers (NaN or infinite); the scene is as it was: "
+            "try another method or a smaller box."
+        )
+    return patch
 
 
 def _without(capture: Capture, views: tuple[PhotoView, ...], photo: int) -> tuple[Capture, tuple[PhotoView, ...]]:
@@ -126,18 +141,14 @@ def photos_resolve(scene: Gaussians, region: Region) -> bool:
 
 
 def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
-    verdicts = [
-        judge(request.scene, patch.apply(request.scene), request.capture, view, request.rasterizer, request.mode)
-        for view, patch in zip(views, folds, strict=True)
-        if view is not None and request.capture is not None
-    ]
-    if verdicts and not photos_resolve(request.scene, region) and request.capture is not None:
-        after, kept = folds[0].apply(request.scene), [view for view in views if view is not None]
-        return judge_low_resolution(request.scene, after, request.capture, kept, request.rasterizer, request.mode)
-    if not verdicts:
-        return Verdict(
-            True, False, None, None, None, "Not judged: no photo is left to measure on. Detail not verified."
-        )
+    capture, measure = request.capture, (request.rasterizer, request.mode)
+    kept = [(patch.apply(request.scene), view) for view, patch in zip(views, folds, strict=True) if view is not None]
+    if capture is None or not kept:
+        sentence = "Not judged: no photo is left to measure on. Detail not verified."
+        return Verdict(True, False, None, None, None, sentence)
+    if not photos_resolve(request.scene, region):
+        return judge_low_resolution(request.scene, kept, capture, *measure)
+    verdicts = [judge(request.scene, after, capture, view, *measure) for after, view in kept]
     return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings())
 
 

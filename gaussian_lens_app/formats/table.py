@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gaussian_lens_app.errors import BadFile, FileError, UnknownFormat
+from gaussian_lens_app.errors import BadFile, ExportError, FileError, UnknownFormat
 from gaussian_lens_app.formats import compressed_ply, gltf, ksplat, ply, sog, sog_write, splat, spz, spz_write
 from gaussian_lens_app.formats.values import Finding, SceneFile
 from gaussian_lens_app.scene import Gaussians
@@ -76,7 +76,7 @@ def load(path: str | Path) -> SceneFile:
     try:
         return format.load(path)
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # torch's own MemoryError
+        if not _out_of_memory(error):
             raise
         raise FileError(f"{path.name} is too large for this machine's memory: close other programs.") from error
 
@@ -101,7 +101,19 @@ def save(
     assert format.save is not None
     rows = _checked_sources(len(gaussians), like, sources)
     options = {"version": version} if version is not None and format.name == spz.NAME else {}
-    format.save(path, gaussians, like.layout if like else None, rows, comments, **options)
+    try:
+        format.save(path, gaussians, like.layout if like else None, rows, comments, **options)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise ExportError(
+            f"{path} was not written: memory ran out. Whatever stood there before is unchanged; close other programs."
+        ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Torch's CPU allocator raises a RuntimeError that only its text tells apart."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
 
 
 def losses(path: str | Path, gaussians: Gaussians) -> tuple[str, ...]:
