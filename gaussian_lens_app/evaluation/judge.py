@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
+from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView, Rect
 
 
@@ -73,20 +75,20 @@ def pooled(verdicts: list[Verdict], settings: JudgeSettings | None = None) -> Ve
 
 def judge_low_resolution(
     before: Gaussians,
-    after: Gaussians,
+    folds: Sequence[tuple[Gaussians, PhotoView]],
     capture: Capture,
-    views: list[PhotoView],
     rasterizer: Rasterizer,
     mode: RenderMode,
     settings: JudgeSettings | None = None,
 ) -> Verdict:
     """The verdict when no photo is sharper than the scene: invented detail must at least agree with them.
 
-    `capture` holds the low-resolution photos; accepted while the render at their size keeps within the slack.
+    Each fold's result is measured on the photo it was made without; accepted while the renders at the photos' size keep
+    within the slack.
     """
     settings = settings or JudgeSettings()
     totals = torch.zeros(2)
-    for view in views:
+    for after, view in folds:
         photo = capture.photos[view.photo]
         for i, scene in enumerate((before, after)):
             totals[i] += _squared_error(scene, photo, view, rasterizer, mode)[view.mask.to(before.device)].mean()
@@ -100,10 +102,7 @@ def judge_low_resolution(
 def _squared_error(
     scene: Gaussians, photo: Photo, view: PhotoView, rasterizer: Rasterizer, mode: RenderMode
 ) -> Float[Tensor, "h w"]:
-    camera = photo.camera.to(scene.device)
-    with torch.no_grad():
-        rgb = rasterizer.render(scene, camera, mode=mode, crop=view.rect).rgb
-    return ((rgb.clamp(0, 1) - photo.crop(view.rect).to(scene.device)) ** 2).mean(-1)
+    return squared_errors(scene, photo.camera, view.rect, photo.crop(view.rect), rasterizer, mode)
 
 
 def window_psnr_gain(before: Gaussians, after: Gaussians, photo: Photo, rect: Rect, rasterizer: Rasterizer) -> float:

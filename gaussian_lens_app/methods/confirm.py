@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Gaussians
 
 RADIUS = 24
@@ -18,7 +19,7 @@ RADIUS = 24
 
 NEGLIGIBLE = 1e-6
 """Change of the mean squared error that is rounding."""
-TOLERANCE = 0.0
+TOLERANCE = 0.1
 """Part of the error there was by which a place may get worse: one photo tells it no more exactly."""
 
 
@@ -47,9 +48,7 @@ def confirmed(
 
 
 def _error(scene: Gaussians, stop: Target, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "h w"]:
-    with torch.no_grad():
-        render = rasterizer.render(scene, stop.camera, mode=mode, crop=stop.rect)
-    return ((render.rgb - stop.photo) ** 2).mean(-1)
+    return squared_errors(scene, stop.camera, stop.rect, stop.photo, rasterizer, mode)
 
 
 def _smoothed(image: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Camera, Gaussians, Rect
 
 
@@ -216,9 +217,7 @@ class _Best:
 
 def window_error(scene: Gaussians, window: Window, rasterizer: Rasterizer, mode: RenderMode) -> float:
     """Mean squared error in the masked pixels of a window."""
-    with torch.no_grad():
-        render = rasterizer.render(scene, window.camera, mode=mode, crop=window.rect)
-        return float(((render.rgb - window.photo)[window.mask] ** 2).mean())
+    return float(squared_errors(scene, window.camera, window.rect, window.photo, rasterizer, mode)[window.mask].mean())
 
 
 def touching(scene: Gaussians, camera: Camera, rect: Rect) -> Bool[Tensor, "N"]:

@@ -75,8 +75,8 @@ def test_two_folds_are_one_verdict_of_their_mean():
 
 def test_low_resolution_photos_only_refuse_what_contradicts_them(scene, rasterizer):
     faded: Gaussians = dataclasses.replace(scene.scene, sh0=scene.scene.sh0 * 0.5)
-    agree = judge_low_resolution(scene.scene, scene.truth, scene.capture, [view(1)], rasterizer, ANTIALIASED)
-    contradict = judge_low_resolution(scene.scene, faded, scene.capture, [view(1)], rasterizer, ANTIALIASED)
+    agree = judge_low_resolution(scene.scene, [(scene.truth, view(1))], scene.capture, rasterizer, ANTIALIASED)
+    contradict = judge_low_resolution(scene.scene, [(faded, view(1))], scene.capture, rasterizer, ANTIALIASED)
     assert agree.accepted
     assert not agree.verified
     assert "detail not verified" in agree.sentence
