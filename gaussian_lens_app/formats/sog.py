@@ -62,7 +62,7 @@ class _Parts:
             with self.archive.open(part) as member:
                 data = member.read(most + 1)
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-            raise BadFile(f"{self.name} has a damaged file {part} ({error}): get a fresh copy.") from error
+            raise BadFile(f"{self.name} has a damaged file {part} ({str(error)[:80]}): get a fresh copy.") from error
         if len(data) > most:
             raise BadFile(f"{self.name} has a file {part} that unpacks to more than it states: refused.")
         return data
@@ -87,7 +87,7 @@ class _Parts:
         try:
             archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-            raise BadFile(f"{path.name} is no SOG file: it is no zip, or a damaged one ({error}).") from error
+            raise BadFile(f"{path.name} is no SOG file: it is no zip, or a damaged one ({str(error)[:80]}).") from error
         infos = archive.infolist()
         packed, plain = path.stat().st_size, sum(info.file_size for info in infos)
         if len(infos) > _MOST_PARTS or plain > GROWTH * packed + _LONGEST_META:
@@ -227,7 +227,9 @@ def _picture(parts: _Parts, section: dict, index: int, count: int, width: int | 
                 raise BadFile(f"{parts.name} has a picture {files[index]} of {image.size} for {count} values: refused.")
             return np.asarray(image.convert("RGBA")).reshape(-1, 4)[:count]
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise BadFile(f"{parts.name} has a damaged picture {files[index]} ({error}): get a fresh copy.") from error
+        raise BadFile(
+            f"{parts.name} has a damaged picture {files[index]} ({str(error)[:80]}): get a fresh copy."
+        ) from error
 
 
 def _section(meta: dict, key: str, name: str) -> dict:

@@ -74,7 +74,8 @@ def load(path: str | Path) -> SceneFile:
     path = Path(path)
     format = reader_for(path)
     try:
-        return format.load(path)
+        with np.errstate(all="ignore"):  # what comes of odd numbers is dropped, and counted
+            return format.load(path)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise

@@ -66,6 +66,18 @@ def test_a_packed_foreign_file_opens_with_all_its_gaussians(name, format, count,
     assert inspect(FOREIGN / name)["count"] == count
 
 
+@pytest.mark.parametrize("target", ["a.ply", "a.compressed.ply", "a.splat", "a.spz", "a.sog", "folder/meta.json"])
+@pytest.mark.parametrize(
+    "name", ["playcanvas_playbot_sog", "playcanvas_test_sh.compressed.ply", "kacytran_model.splat"]
+)
+def test_a_foreign_file_converts_to_every_format(tmp_path, name, target):
+    g = load(needed(FOREIGN / name)).gaussians
+    save(tmp_path / target, g)
+    again = load(tmp_path / target).gaussians
+    assert len(again) == len(g)
+    torch.testing.assert_close(again.means.mean(0), g.means.mean(0), atol=1e-3 * float(g.means.abs().max()), rtol=0)
+
+
 def test_the_same_points_in_three_formats_are_the_same_scene():
     """The PLY is exact; the others round it. This also holds the axes that SPZ turns."""
     ply, splat, spz = (
