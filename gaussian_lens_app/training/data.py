@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from gaussian_lens_app.formats import load_capture
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.samples import Sample, SampleSettings, load_samples, random_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, random_scaffold
+from gaussian_lens_app.training.step import Ready, lighter, make_ready
 from gaussian_lens_app.training.worlds import WorldSettings, random_capture
 
 VALIDATION_EVERY = 10
@@ -63,41 +63,43 @@ def files(folder: Path, split: str) -> list[Path]:
     return sorted(folder.glob(f"{split}-*.pt"))
 
 
-MOST_WINDOWS, MOST_TARGETS = 5, 2
-
-
-def lighter(sample: Sample, chance: random.Random) -> Sample:
-    """The sample with some of its photos: those that gave pixel Gaussians and a few more, two to measure on."""
-    windows, targets = list(sample.inputs.windows), list(sample.targets)
-    more = windows[2:]
-    chosen = chance.sample(more, min(len(more), chance.randint(0, MOST_WINDOWS - 2)))
-    kept = tuple(window for window in windows if window in windows[:2] or window in chosen)
-    inputs = dataclasses.replace(sample.inputs, windows=kept)
-    targets = tuple(chance.sample(targets, min(len(targets), MOST_TARGETS)))
-    return dataclasses.replace(sample, inputs=inputs, targets=targets)
+USES = 3
+"""A sample that has been made ready is used so often, each time with other photos of it."""
 
 
 class Stream:
     """Endless random samples from a folder that may still be growing; a pool of files is in memory."""
 
-    def __init__(self, folder: Path, seed: int, pool: int = 24, real_share: float = 0.4):
-        self.folder, self.random, self.pool, self.real_share = folder, random.Random(seed), pool, real_share
-        self.loaded: list[list[Sample]] = []
+    def __init__(self, folder: Path, seed: int, rasterizer: Rasterizer, pool: int = 24, real_share: float = 0.35):
+        self.folder, self.random, self.rasterizer = folder, random.Random(seed), rasterizer
+        self.pool, self.real_share = pool, real_share
+        self.loaded: list[list[Sample | tuple[Ready, int]]] = []
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[Ready]:
         while True:
             while len(self.loaded) < self.pool:
                 self.loaded.append(self._fresh())
             samples = self.random.choice(self.loaded)
             if samples:
-                yield lighter(samples.pop(self.random.randrange(len(samples))), self.random)
-            if len(samples) <= 1:
+                yield lighter(self._used(samples), self.random)
+            if not samples:
                 self.loaded.remove(samples)
 
-    def _fresh(self) -> list[Sample]:
+    def _used(self, samples: list[Sample | tuple[Ready, int]]) -> Ready:
+        """One of the samples, made ready at its first use and dropped after its last."""
+        index = self.random.randrange(len(samples))
+        sample = samples[index]
+        ready, left = (make_ready(sample, self.rasterizer), USES) if isinstance(sample, Sample) else sample
+        if left > 1:
+            samples[index] = (ready, left - 1)
+        else:
+            del samples[index]
+        return ready
+
+    def _fresh(self) -> list[Sample | tuple[Ready, int]]:
         every = files(self.folder, "train")
         real = [path for path in every if "-real-" in path.name]
         made = [path for path in every if "-real-" not in path.name]
         kind = real if real and (not made or self.random.random() < self.real_share) else made
         samples = load_samples(self.random.choice(kind))
-        return self.random.sample(samples, min(8, len(samples)))
+        return list(self.random.sample(samples, min(8, len(samples))))

@@ -17,7 +17,7 @@ from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.data import Stream, files
 from gaussian_lens_app.training.samples import Sample, load_samples
 from gaussian_lens_app.training.settings import TrainSettings
-from gaussian_lens_app.training.step import Errors, run_sample
+from gaussian_lens_app.training.step import Errors, make_ready, run_sample
 
 
 class Training:
@@ -49,7 +49,7 @@ class Training:
     def run(self, minutes: float = math.inf) -> None:
         """Train until the hours of the settings, or these minutes, are over."""
         settings = self.settings
-        stream = iter(Stream(settings.data, settings.seed + self.updates))
+        stream = iter(Stream(settings.data, settings.seed + self.updates, self.rasterizer))
         began, saved, validated = time.monotonic(), time.monotonic(), self._last_validation()
         recent: list[Errors] = []
         while self.spent < settings.hours * 3600 and time.monotonic() - began < minutes * 60:
@@ -76,7 +76,10 @@ class Training:
         for kind in ("real", "procedural"):
             samples = self._validation_samples(kind)
             if samples:
-                errors = [run_sample(self.mean, sample, self.settings.passes, self.rasterizer) for sample in samples]
+                errors = [
+                    run_sample(self.mean, make_ready(sample, self.rasterizer), self.settings.passes, self.rasterizer)
+                    for sample in samples
+                ]
                 figures |= {f"{kind}_{key}": value for key, value in summary(errors, self.settings.passes).items()}
         last = [value for key, value in figures.items() if key.endswith(f"pass_{self.settings.passes}")]
         score = sum(last) / max(1, len(last))

@@ -31,9 +31,9 @@ class TrainSettings:
     average: float = 0.99
     """Decay of the running mean of weights that is validated and released."""
     save_minutes: float = 3.0
-    validate_minutes: float = 12.0
-    validation_samples: int = 32
-    grow_every: int = 10
+    validate_minutes: float = 10.0
+    validation_samples: int = 16
+    grow_every: int = 20
     """Updates after which another procedural scene is made, while there are numbers left."""
     device: str = "cpu"
     seed: int = 0

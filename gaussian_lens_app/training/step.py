@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, run_network
+from gaussian_lens_app.methods.gaussian_lens_features import Look
+from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, look_again, prepare, run_network
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.training.samples import Sample
 
+T = TypeVar("T")
+
 RING_WEIGHT = 0.1
 """Pixels around the region count so much: what is changed there shows too."""
 FLOOR = 2e-5
 """Mean squared error that counts as perfect (47 dB)."""
+MOST_WINDOWS, MOST_TARGETS = 5, 2
+"""Photos looked at and measured on in one step; others come in another step on the same sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A sample with all that does not depend on the network's weights."""
+
+    prepared: Prepared
+    looks: tuple[Look, ...]
+    """The scene with its pixel layer, in each window."""
+    targets: tuple[Target, ...]
+    before: tuple[float, ...]
+    """Weighted squared error of the input in each target."""
+    pixels: tuple[float, ...]
+    """The same with the pixel layer."""
 
 
 @dataclass(frozen=True)
@@ -31,44 +54,75 @@ class Errors:
     """After each pass."""
 
 
-def target_error(
-    frozen: Gaussians, moving: Gaussians, targets: tuple[Target, ...], rasterizer: Rasterizer, mode: RenderMode
-) -> Tensor:
-    """Weighted mean squared error over the windows, differentiable in `moving`."""
-    scene = Gaussians.concat([frozen, moving])
-    trainable = torch.arange(len(scene), device=frozen.device) >= len(frozen)
-    total, weights = frozen.means.new_zeros(()), frozen.means.new_zeros(())
-    for target in targets:
-        render = rasterizer.render(scene, target.camera, mode=mode, crop=target.rect, trainable=trainable)
-        weight = torch.where(target.mask, 1.0, RING_WEIGHT)
-        total = total + (weight[..., None] * (render.rgb - target.photo).square()).sum()
-        weights = weights + 3 * weight.sum()
-    return total / weights
+def make_ready(sample: Sample, rasterizer: Rasterizer) -> Ready:
+    """Renders and gradients before the first pass."""
+    inputs = sample.inputs
+    prepared = prepare(inputs, sample.stride, rasterizer)
+    looks = tuple(look_again(prepared, inputs.union, rasterizer))
+    with torch.no_grad():
+        before, pixels = (
+            tuple(float(_error(inputs.frozen, state, target, rasterizer, inputs.mode)) for target in sample.targets)
+            for state in (inputs.old, inputs.union)
+        )
+    return Ready(prepared, looks, sample.targets, before, pixels)
+
+
+def lighter(ready: Ready, chance: random.Random) -> Ready:
+    """Some of the photos: those that gave pixel Gaussians and a few more, two to measure on."""
+    count = len(ready.looks)
+    more = chance.sample(range(2, count), min(count - 2, chance.randint(0, MOST_WINDOWS - 2))) if count > 2 else []
+    rows = [0, 1, *sorted(more)][:count]
+    chosen = chance.sample(range(len(ready.targets)), min(len(ready.targets), MOST_TARGETS))
+    prepared = ready.prepared
+    inputs = dataclasses.replace(prepared.inputs, windows=_pick(prepared.inputs.windows, rows))
+    first, backgrounds = _pick(prepared.first, rows), _pick(prepared.backgrounds, rows)
+    return Ready(
+        prepared=dataclasses.replace(prepared, inputs=inputs, first=first, backgrounds=backgrounds),
+        looks=_pick(ready.looks, rows),
+        targets=_pick(ready.targets, chosen),
+        before=_pick(ready.before, chosen),
+        pixels=_pick(ready.pixels, chosen),
+    )
 
 
 def run_sample(
-    network: GaussianLens, sample: Sample, passes: int, rasterizer: Rasterizer, scale: float | None = None
+    network: GaussianLens, ready: Ready, passes: int, rasterizer: Rasterizer, scale: float | None = None
 ) -> Errors:
     """Errors after each pass; with a `scale`, gradients of the loss times it are added to the weights.
 
     The loss of a pass is log(error / error of the input); passes see each other's results, not their gradients.
     """
-    inputs = sample.inputs
-    with torch.no_grad():
-        before, pixels = (
-            float(target_error(inputs.frozen, state, sample.targets, rasterizer, inputs.mode))
-            for state in (inputs.old, inputs.union)
-        )
-    prepared, state, after = prepare(inputs, sample.stride, rasterizer), inputs.union, []
+    inputs, looks, after = ready.prepared.inputs, list(ready.looks), []
+    weight = sum(_weight(target) for target in ready.targets)
+    before, state = sum(ready.before) / weight, inputs.union
     for number in range(passes):
-        looks = look_again(prepared, state, rasterizer)
+        if number:
+            looks = look_again(ready.prepared, state, rasterizer)
         with torch.set_grad_enabled(scale is not None):
-            moved = run_network(network, prepared, state, looks, number)
-            error = target_error(inputs.frozen, moved, sample.targets, rasterizer, inputs.mode)
+            moved = run_network(network, ready.prepared, state, looks, number)
+            errors = [_error(inputs.frozen, moved, target, rasterizer, inputs.mode) for target in ready.targets]
+            error = torch.stack(errors).sum() / weight
             if scale is not None:
                 loss = torch.log((error + FLOOR) / (before + FLOOR)) * scale / passes
                 if bool(loss.isfinite()):
                     loss.backward()
         after.append(float(error.detach()))
         state = moved.detach()
-    return Errors(before, pixels, tuple(after))
+    return Errors(before, sum(ready.pixels) / weight, tuple(after))
+
+
+def _error(frozen: Gaussians, moving: Gaussians, target: Target, rasterizer: Rasterizer, mode: RenderMode) -> Tensor:
+    """Weighted sum of squared errors in a window, differentiable in `moving`."""
+    scene = Gaussians.concat([frozen, moving])
+    trainable = torch.arange(len(scene), device=frozen.device) >= len(frozen)
+    render = rasterizer.render(scene, target.camera, mode=mode, crop=target.rect, trainable=trainable)
+    weight = torch.where(target.mask, 1.0, RING_WEIGHT)
+    return (weight[..., None] * (render.rgb - target.photo).square()).sum()
+
+
+def _weight(target: Target) -> float:
+    return 3 * float(torch.where(target.mask, 1.0, RING_WEIGHT).sum())
+
+
+def _pick(values: Sequence[T], rows: Sequence[int]) -> tuple[T, ...]:
+    return tuple(values[row] for row in rows)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from gaussian_lens_app.training.loop import Training
 from gaussian_lens_app.training.samples import SampleSettings, load_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, pixel_aligned, random_scaffold
 from gaussian_lens_app.training.settings import TrainSettings
-from gaussian_lens_app.training.step import run_sample
+from gaussian_lens_app.training.step import lighter, make_ready, run_sample
 from gaussian_lens_app.training.worlds import WorldSettings, random_capture
 
 SMALL_WORLD = WorldSettings(photos=7, width=160, height=120, textures=3)
@@ -95,7 +96,7 @@ def test_an_optimised_scaffold_knows_two_thirds_of_the_photos(fast_rasterizer):
 
 def test_training_steps_lower_the_error_of_a_sample(folder, fast_rasterizer):
     torch.manual_seed(0)
-    sample = load_samples(files(folder, "train")[0])[0]
+    sample = make_ready(load_samples(files(folder, "train")[0])[0], fast_rasterizer)
     network = gaussian_lens.GaussianLens(TINY)
     adam = torch.optim.Adam(network.parameters(), 3e-3)
     first = run_sample(network, sample, 1, fast_rasterizer).after[0]
@@ -129,11 +130,23 @@ def test_the_best_weights_can_be_released_and_read(folder, tmp_path, fast_raster
     assert load_lens(tmp_path / "w.safetensors", sha256=digest).config == TINY
 
 
-def test_a_stream_picks_up_files_that_come_later(folder, tmp_path):
+def test_a_lighter_sample_keeps_the_photos_of_its_pixel_gaussians_and_their_renders(folder, fast_rasterizer):
+    ready = make_ready(load_samples(files(folder, "train")[0])[0], fast_rasterizer)
+    for seed in range(8):
+        light = lighter(ready, random.Random(seed))
+        windows = light.prepared.inputs.windows
+        assert windows[:2] == ready.prepared.inputs.windows[:2]
+        assert len(windows) == len(light.looks) == len(light.prepared.first)
+        for window, look in zip(windows, light.looks, strict=True):
+            assert look.render.rgb.shape == window.photo.shape
+        assert len(light.before) == len(light.targets) <= 2
+
+
+def test_a_stream_picks_up_files_that_come_later(folder, tmp_path, fast_rasterizer):
     samples = load_samples(files(folder, "train")[0])
     save_samples(tmp_path / "train-procedural-000001.pt", samples[:1], {})
-    stream = iter(Stream(tmp_path, seed=0, pool=2))
+    stream = iter(Stream(tmp_path, 0, fast_rasterizer, pool=2))
     next(stream)
     moved = [dataclasses.replace(samples[0], stride=99)]
     save_samples(tmp_path / "train-real-x-0.pt", moved, {})
-    assert 99 in [next(stream).stride for _ in range(20)]
+    assert 99 in [next(stream).prepared.stride for _ in range(20)]
