@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from foreign_writers import write_gltf, write_ksplat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from make_corpus import CORPUS
@@ -348,3 +349,21 @@ def test_nothing_in_the_product_unpickles():
                 assert called not in ("eval", "exec", "np.load", "numpy.load"), f"{path}:{node.lineno}"
                 if called == "torch.load":
                     assert "weights_only=True" in ast.unparse(node), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("name", ["a.ply", "a.compressed.ply", "a.splat", "a.spz", "a.sog", "a.ksplat", "a.glb"])
+def test_reading_a_larger_scene_takes_no_more_memory_than_is_promised(tmp_path, name):
+    """Here without the spare constant, which would hide four copies of a small scene."""
+    g = some_gaussians(20_000 if name in ("a.ksplat", "a.sog") else 60_000, 2)
+    if name == "a.glb":
+        write_gltf(tmp_path / name, g)
+    elif name == "a.ksplat":
+        write_ksplat(tmp_path / name, [g.take(torch.arange(3000))], 0)
+    else:
+        save(tmp_path / name, g)
+    tracemalloc.start()
+    read = load(tmp_path / name).gaussians
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    larger = max((tmp_path / name).stat().st_size, scene_bytes(len(read), read.sh_degree))
+    assert peak < 4 * larger + (6 << 20)
