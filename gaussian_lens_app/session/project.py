@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 FILE, PATCHES = "project.json", "patches"
 VERSION = 1
+_DAMAGED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What comes of values of another kind than was written: a damaged file, whatever it trips over first."""
 
 
 @dataclass(eq=False)
@@ -153,10 +155,15 @@ def open_project(folder: Path, device: str = "auto", **how: Any) -> tuple[Sessio
     try:
         session.work = _workspace(folder, data, session.original)
         bookmarks = tuple(pose_of(pose) for pose in data["bookmarks"])
-    except (KeyError, TypeError, ValueError) as error:
+        up = None if data["up"] is None else tuple(float(value) for value in data["up"])
+        if up is not None and len(up) != 3:
+            raise ValueError("up is no direction")
+    except GsrError:
         session.close()
-        raise BadFile(f"{folder / FILE} is damaged ({error}): restore it from a copy.") from error
-    up = None if data["up"] is None else tuple(data["up"])
+        raise
+    except _DAMAGED as error:
+        session.close()
+        raise BadFile(f"{folder / FILE} is damaged ({_short(error)}): restore it from a copy.") from error
     project = Project(folder, scene, capture, bookmarks, up, _written={edit["key"] for edit in data["edits"]})
     project.attach(session)
     return session, project
@@ -167,11 +174,18 @@ def _read(folder: Path) -> dict[str, Any]:
         data = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if data["gaussian_lens_project"] != VERSION:
             raise BadFile(f"{folder} was written by a newer version of this program: update it.")
+        names = [data["scene"], *([] if data["capture"] is None else [data["capture"]])]
+        if not all(isinstance(name, str) and "\0" not in name for name in names) or "gaussians" not in data:
+            raise ValueError("it names no scene")
         return data
     except OSError as error:
         raise FileError(f"{folder / FILE} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadFile(f"{folder / FILE} is damaged ({error}): restore it from a copy.") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadFile(f"{folder / FILE} is damaged ({_short(error)}): restore it from a copy.") from error
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:120]
 
 
 def _workspace(folder: Path, data: dict[str, Any], original: Edited) -> Workspace:
@@ -240,7 +254,7 @@ def _tensors(folder: Path, key: int) -> dict[str, Any]:
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # safetensors' own, which its package does not export by name
-        raise BadFile(f"{path} is damaged ({error}): restore it from a copy.") from error
+        raise BadFile(f"{path} is damaged ({_short(error)}): restore it from a copy.") from error
 
 
 def _all_edits(arrangement: Arrangement) -> list[Edit]:
