@@ -50,6 +50,7 @@ class _Document:
         if not isinstance(self.json, dict) or not isinstance(self.json.get("asset"), dict):
             raise BadFile(f"{self.name} is no glTF: it states no asset.")
         self._buffers: dict[int, bytes] = {}
+        self._files: dict[str, bytes] = {}
 
     def item(self, kind: str, index: Any) -> dict:
         """Entry `index` of one of the document's lists."""
@@ -110,9 +111,10 @@ class _Document:
         part = unquote(uri)
         if part != Path(part).name or "\\" in part or "\0" in part or (self._folder / part).is_symlink():
             raise BadFile(f"{self.name} names the buffer {part[:60]!r}, which is not beside it: refused.")
-        data = read_bytes(self._folder / part)
-        self.held += len(data)
-        return data
+        if part not in self._files:
+            self._files[part] = read_bytes(self._folder / part)
+            self.held += len(self._files[part])
+        return self._files[part]
 
     def _chunks(self, data: bytes) -> tuple[bytes, bytes]:
         """(JSON, binary) of a .glb."""

@@ -39,12 +39,10 @@ def load_ply(path: Path) -> SceneFile:
                 return read_compressed(Body(file, header, name), header, path, os.fstat(file.fileno()).st_size)
             degree = _check_vertex(header, name)
             body = Body(file, header, name)
-            raw = {element.name: body.raw(element) for element in header.elements[: header.position]}
-            before = b"".join(raw.values())
+            first = [body.raw(element) for element in header.elements[: header.position]]
             gaussians, columns = _read_vertices(body, header.vertex, degree)
-            raw |= {element.name: body.raw(element) for element in header.elements[header.position + 1 :]}
-            after = b"".join(list(raw.values())[header.position :])
-            cameras, doubts = stated_cameras(header, raw)
+            last = [body.raw(element) for element in header.elements[header.position + 1 :]]
+            cameras, doubts = stated_cameras(header, [*first, b"", *last])
             findings = (*_layout_findings(header), *doubts, *_trailing(body.trailing()))
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -57,7 +55,7 @@ def load_ply(path: Path) -> SceneFile:
         columns = {key: column[keep.numpy()] for key, column in columns.items()}
     written = header.with_vertex(dataclasses.replace(header.vertex, properties=header.vertex.scalars))
     extra = tuple(name for name in columns if name not in property_names(4))
-    layout = Layout(written, columns, before, after, extra)
+    layout = Layout(written, columns, b"".join(first), b"".join(last), extra)
     return SceneFile(gaussians, layout, (*mended, *dropped, *findings), path, NAME, cameras)
 
 

@@ -6,7 +6,7 @@ OpenCV axes, row by row), `intrinsic` (9 values, K in pixels, or fx fy cx cy), `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,8 +26,8 @@ _LARGEST_SIDE = 1 << 20
 Named = tuple[tuple[str, Camera], ...]
 
 
-def stated_cameras(header: Header, raw: Mapping[str, bytes]) -> tuple[Named, tuple[Finding, ...]]:
-    """(name, camera) pairs, and what is wrong with cameras that cannot be used; `raw` are the elements' bytes."""
+def stated_cameras(header: Header, raw: Sequence[bytes]) -> tuple[Named, tuple[Finding, ...]]:
+    """(name, camera) pairs, and what is wrong with cameras that cannot be used; `raw`: each element's bytes."""
     found = {what: _values(header, raw, names) for what, names in _NAMES.items()}
     if found["extrinsic"] is None and found["intrinsic"] is None:
         return (), ()
@@ -39,17 +39,18 @@ def stated_cameras(header: Header, raw: Mapping[str, bytes]) -> tuple[Named, tup
     return kept, (Finding("cameras", len(kept), f"The file states {len(kept)} of the cameras it was made from."),)
 
 
-def _values(header: Header, raw: Mapping[str, bytes], names: tuple[str, ...]) -> np.ndarray | None:
+def _values(header: Header, raw: Sequence[bytes], names: tuple[str, ...]) -> np.ndarray | None:
     """All numbers of an element, row by row, as float64."""
-    element = next((e for e in header.elements if e.name in names and e is not header.vertex), None)
-    if element is None or element.lists or not element.scalars:
+    found = (pair for pair in zip(header.elements, raw, strict=True) if pair[0].name in names)
+    element, data = next(found, (None, b""))
+    if element is None or element is header.vertex or element.lists or not element.scalars:
         return None
     if header.ascii:
         try:
-            return np.array(raw[element.name].split(), np.float64)
+            return np.array(data.split(), np.float64)
         except ValueError:
             return np.full(1, np.nan)
-    return _columns(np.frombuffer(raw[element.name], element.dtype(header.order)), element)
+    return _columns(np.frombuffer(data, element.dtype(header.order)), element)
 
 
 def _columns(rows: np.ndarray, element: Element) -> np.ndarray:

@@ -116,3 +116,13 @@ def test_the_corpus_is_what_its_script_writes(tmp_path):
     for path in CORPUS.iterdir():
         if path.suffix in (".ply", ".splat", ".ksplat", ".glb", ".gltf"):
             assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_two_elements_of_one_name_are_both_kept(tmp_path):
+    path = write_ply(tmp_path / "a.ply", *camera_elements(5)[3:4], vertex_of(table_of(some_gaussians(5, 0))))
+    text = path.read_bytes().replace(b"element vertex", b"element frame 1\nproperty int frame\nelement vertex")
+    head, body = text.split(b"end_header\n", 1)
+    path.write_bytes(head + b"end_header\n" + body[:8] + b"\x09\0\0\0" + body[8:])
+    read = load(path)
+    save(tmp_path / "b.ply", read.gaussians, read)
+    assert (tmp_path / "b.ply").read_bytes() == path.read_bytes()
