@@ -93,6 +93,8 @@ class GaussianLens:
         windows, stops = self._windows(task)
         report("Placing pixel Gaussians", 0.1)
         inputs, stride = self._inputs(task, windows, stops)
+        if not network.config.pixels:
+            inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, task.scene.device))
         end = 0.5 if self.settings.refine else 0.95
         forward = self.passes(task, network, inputs, stride, within(report, 0.15, end), deadline)
         moving, steps = forward.gaussians, 0
@@ -118,18 +120,20 @@ class GaussianLens:
             return Forward(state, 0, (), {})
         prepared = prepare(inputs, stride, task.rasterizer)
         clock.lap("input renders and gradients")
+        # After a pass that multiplies Gaussians the next one would multiply them again.
+        most = self.settings.passes if network.config.head.factor == 1 else 1
         best, errors, number = state, [], 0
         with torch.no_grad():
             while True:
                 began = time.monotonic()
-                report(f"Sharpening, pass {number + 1}", number / (self.settings.passes + 1))
+                report(f"Sharpening, pass {number + 1}", number / (most + 1))
                 looks = look_again(prepared, state, task.rasterizer)
                 clock.lap("renders and gradients")
                 errors.append(squared_error(inputs.windows, looks))
                 if number and errors[-1] > self.settings.drift * min(errors[:-1]):
                     break
                 best = state
-                if number >= self.settings.passes or (number and began + clock.longest > deadline):
+                if number >= most or (number and began + clock.longest > deadline):
                     break
                 state = run_tiles(network, prepared, state, looks, number, self.settings.tile, silent)
                 clock.lap("network")

@@ -171,7 +171,8 @@ class GaussianLens(nn.Module):
             head.others(x[rows], moves[i], steps[rows], temperature)  # pyright: ignore[reportCallIssue]
             for i, (head, rows) in enumerate(zip(self.heads, groups, strict=True))
         ]
-        return _merged(parts, back)
+        residuals = _merged(parts, back)
+        return residuals if self.config.selected else residuals.only(points.is_pixel)
 
 
 class _Reader:

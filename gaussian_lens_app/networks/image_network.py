@@ -48,7 +48,7 @@ class ImageNetwork(nn.Module):
 
 
 class Pointwise(nn.Linear):
-    """A linear map of each pixel's channels, as one matrix product (1x1 convolutions take a slow path on processors)."""
+    """A linear map of each pixel's channels as one matrix product: 1x1 convolutions are slow on processors."""
 
     def forward(self, input: Float[Tensor, "V C h w"]) -> Float[Tensor, "V O h w"]:
         flat = torch.matmul(self.weight, input.flatten(2)) + self.bias[:, None]

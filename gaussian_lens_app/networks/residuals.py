@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gaussian_lens_app.networks.relocation import relocated
@@ -26,6 +26,14 @@ class Residuals:
     colour: Float[Tensor, "N K 3"]
     keep: Float[Tensor, "N K"] | None = None
     """Existence, 0 or 1 with a straight-through gradient; None: all exist."""
+
+    def only(self, rows: Bool[Tensor, "N"]) -> Residuals:
+        """No change elsewhere."""
+        none = lambda tensor: tensor * rows.view(-1, *[1] * (tensor.dim() - 1))  # noqa: E731
+        keep = None if self.keep is None else torch.where(rows[:, None], self.keep, 1.0)
+        return Residuals(
+            none(self.mean), none(self.log_scale), none(self.turn), none(self.logit), none(self.colour), keep
+        )
 
 
 def copies(scene: Gaussians, count: int) -> Gaussians:

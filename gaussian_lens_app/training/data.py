@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gaussian_lens_app.formats import load_capture
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.samples import Sample, SampleSettings, load_samples, random_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, random_scaffold
-from gaussian_lens_app.training.step import Ready, lighter, make_ready
+from gaussian_lens_app.training.step import Ready, lighter
 from gaussian_lens_app.training.worlds import WorldSettings, random_capture
 
 VALIDATION_EVERY = 10
@@ -70,8 +70,15 @@ USES = 3
 class Stream:
     """Endless random samples from a folder that may still be growing; a pool of files is in memory."""
 
-    def __init__(self, folder: Path, seed: int, rasterizer: Rasterizer, pool: int = 24, real_share: float = 0.35):
-        self.folder, self.random, self.rasterizer = folder, random.Random(seed), rasterizer
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        ready: Callable[[Sample], Ready],
+        pool: int = 24,
+        real_share: float = 0.35,
+    ):
+        self.folder, self.random, self.ready = folder, random.Random(seed), ready
         self.pool, self.real_share = pool, real_share
         self.loaded: list[list[Sample | tuple[Ready, int]]] = []
 
@@ -89,7 +96,7 @@ class Stream:
         """One of the samples, made ready at its first use and dropped after its last."""
         index = self.random.randrange(len(samples))
         sample = samples[index]
-        ready, left = (make_ready(sample, self.rasterizer), USES) if isinstance(sample, Sample) else sample
+        ready, left = (self.ready(sample), USES) if isinstance(sample, Sample) else sample
         if left > 1:
             samples[index] = (ready, left - 1)
         else:

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from gaussian_lens_app.formats.atomic import write_atomically
-from gaussian_lens_app.networks.gaussian_lens import PRESETS, GaussianLens
+from gaussian_lens_app.networks.gaussian_lens import PRESETS, GaussianLens, LensConfig
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.data import Stream, files
 from gaussian_lens_app.training.samples import Sample, load_samples
 from gaussian_lens_app.training.settings import TrainSettings
-from gaussian_lens_app.training.step import Errors, make_ready, run_sample
+from gaussian_lens_app.training.step import Errors, Ready, make_ready, run_sample
 
 
 class Training:
@@ -29,12 +29,15 @@ class Training:
         rasterizer: Rasterizer,
         tell: Callable[[str], None] = print,
         grow: Iterator[Path] | None = None,
+        config: LensConfig | None = None,
     ):
-        """`grow` makes another file of samples at each step; it is asked every few updates."""
+        """`grow` makes another file of samples at each step; it is asked every few updates. `config` replaces the
+        preset's."""
+        config = config or PRESETS[settings.preset]
         self.grow = iter(()) if grow is None else grow
         self.settings, self.rasterizer, self.tell = settings, rasterizer, tell
         torch.manual_seed(settings.seed)
-        self.network, self.mean = (GaussianLens(PRESETS[settings.preset]).to(settings.device) for _ in range(2))
+        self.network, self.mean = (GaussianLens(config).to(settings.device) for _ in range(2))
         self.mean.load_state_dict(self.network.state_dict())
         self.adam = torch.optim.AdamW(self.network.parameters(), settings.rate, weight_decay=settings.weight_decay)
         self.updates, self.spent, self.best = 0, 0.0, -math.inf
@@ -46,13 +49,13 @@ class Training:
     def checkpoint(self) -> Path:
         return self.settings.out / "checkpoint.pt"
 
-    def run(self, minutes: float = math.inf) -> None:
-        """Train until the hours of the settings, or these minutes, are over."""
+    def run(self, minutes: float = math.inf, updates: float = math.inf) -> None:
+        """Train until the hours of the settings, these minutes, or so many updates are over."""
         settings = self.settings
-        stream = iter(Stream(settings.data, settings.seed + self.updates, self.rasterizer))
+        stream = iter(Stream(settings.data, settings.seed + self.updates, self._ready))
         began, saved, validated = time.monotonic(), time.monotonic(), self._last_validation()
         recent: list[Errors] = []
-        while self.spent < settings.hours * 3600 and time.monotonic() - began < minutes * 60:
+        while self.spent < settings.hours * 3600 and time.monotonic() - began < minutes * 60 and self.updates < updates:
             start = time.monotonic()
             recent += self._update(stream)
             self.spent += time.monotonic() - start
@@ -77,7 +80,7 @@ class Training:
             samples = self._validation_samples(kind)
             if samples:
                 errors = [
-                    run_sample(self.mean, make_ready(sample, self.rasterizer), self.settings.passes, self.rasterizer)
+                    run_sample(self.mean, self._ready(sample), self.settings.passes, self.rasterizer)
                     for sample in samples
                 ]
                 figures |= {f"{kind}_{key}": value for key, value in summary(errors, self.settings.passes).items()}
@@ -113,7 +116,10 @@ class Training:
             group["lr"] = self._rate()
         count = self.settings.accumulate
         errors = [
-            run_sample(self.network, next(stream), self._passes(), self.rasterizer, 1 / count) for _ in range(count)
+            run_sample(
+                self.network, next(stream), self._passes(), self.rasterizer, 1 / count, self.settings.mask_weight
+            )
+            for _ in range(count)
         ]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         if bool(norm.isfinite()):
@@ -125,6 +131,9 @@ class Training:
             for mean, now in zip(self.mean.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
         return errors
+
+    def _ready(self, sample: Sample) -> Ready:
+        return make_ready(sample, self.rasterizer, pixels=self.network.config.pixels)
 
     def _rate(self) -> float:
         settings = self.settings

@@ -28,6 +28,8 @@ class TrainSettings:
     accumulate: int = 4
     """Samples an update."""
     clip: float = 1.0
+    mask_weight: float = 0.3
+    """Of the squared share of Gaussians that exist, for networks that predict existence."""
     average: float = 0.99
     """Decay of the running mean of weights that is validated and released."""
     save_minutes: float = 3.0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gaussian_lens_app.methods.gaussian_lens_features import Look
-from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, look_again, prepare, run_network
+from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, look_again, prepare, run_network_and_mask
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens
 from gaussian_lens_app.raster import Rasterizer, RenderMode
@@ -54,17 +54,19 @@ class Errors:
     """After each pass."""
 
 
-def make_ready(sample: Sample, rasterizer: Rasterizer) -> Ready:
-    """Renders and gradients before the first pass."""
+def make_ready(sample: Sample, rasterizer: Rasterizer, pixels: bool = True) -> Ready:
+    """Renders and gradients before the first pass; without `pixels`, there are no pixel Gaussians."""
     inputs = sample.inputs
+    if not pixels:
+        inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, inputs.old.device))
     prepared = prepare(inputs, sample.stride, rasterizer)
     looks = tuple(look_again(prepared, inputs.union, rasterizer))
     with torch.no_grad():
-        before, pixels = (
+        before, layered = (
             tuple(float(_error(inputs.frozen, state, target, rasterizer, inputs.mode)) for target in sample.targets)
             for state in (inputs.old, inputs.union)
         )
-    return Ready(prepared, looks, sample.targets, before, pixels)
+    return Ready(prepared, looks, sample.targets, before, layered)
 
 
 def lighter(ready: Ready, chance: random.Random) -> Ready:
@@ -86,11 +88,18 @@ def lighter(ready: Ready, chance: random.Random) -> Ready:
 
 
 def run_sample(
-    network: GaussianLens, ready: Ready, passes: int, rasterizer: Rasterizer, scale: float | None = None
+    network: GaussianLens,
+    ready: Ready,
+    passes: int,
+    rasterizer: Rasterizer,
+    scale: float | None = None,
+    mask_weight: float = 0.0,
 ) -> Errors:
     """Errors after each pass; with a `scale`, gradients of the loss times it are added to the weights.
 
-    The loss of a pass is log(error / error of the input); passes see each other's results, not their gradients.
+    The loss of a pass is log(error / error of the input), plus `mask_weight` times the squared share of Gaussians that
+    exist where the network predicts it (MaskGaussian, Liu et al. 2024). Passes see each other's results, not their
+    gradients.
     """
     inputs, looks, after = ready.prepared.inputs, list(ready.looks), []
     weight = sum(_weight(target) for target in ready.targets)
@@ -99,11 +108,14 @@ def run_sample(
         if number:
             looks = look_again(ready.prepared, state, rasterizer)
         with torch.set_grad_enabled(scale is not None):
-            moved = run_network(network, ready.prepared, state, looks, number)
+            temperature = 1.0 if scale is not None else 0.0
+            moved, exists = run_network_and_mask(network, ready.prepared, state, looks, number, temperature)
             errors = [_error(inputs.frozen, moved, target, rasterizer, inputs.mode) for target in ready.targets]
             error = torch.stack(errors).sum() / weight
             if scale is not None:
                 loss = torch.log((error + FLOOR) / (before + FLOOR)) * scale / passes
+                if exists is not None:
+                    loss = loss + mask_weight * exists.mean().square() * scale / passes
                 if bool(loss.isfinite()):
                     loss.backward()
         after.append(float(error.detach()))

@@ -147,6 +147,13 @@ def test_every_variant_runs_and_every_weight_it_uses_gets_a_gradient(inputs, fas
     assert all(grad is not None and bool(grad.isfinite().all()) and float(grad.abs().max()) > 0 for grad in ends)
 
 
+def test_without_the_selected_ones_only_pixel_gaussians_change(inputs, fast_rasterizer):
+    moved = one_pass(lively(dataclasses.replace(CPU, selected=False)), inputs, fast_rasterizer)
+    count = len(inputs.old)
+    assert torch.equal(moved.sh0[:count], inputs.old.sh0)
+    assert not torch.equal(moved.sh0[count:], inputs.new.sh0)
+
+
 def test_the_large_preset_has_the_same_parts(inputs, fast_rasterizer):
     moved = one_pass(lively(GPU), inputs, fast_rasterizer)
     assert len(moved) == len(inputs.union)

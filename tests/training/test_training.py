@@ -145,7 +145,7 @@ def test_a_lighter_sample_keeps_the_photos_of_its_pixel_gaussians_and_their_rend
 def test_a_stream_picks_up_files_that_come_later(folder, tmp_path, fast_rasterizer):
     samples = load_samples(files(folder, "train")[0])
     save_samples(tmp_path / "train-procedural-000001.pt", samples[:1], {})
-    stream = iter(Stream(tmp_path, 0, fast_rasterizer, pool=2))
+    stream = iter(Stream(tmp_path, 0, lambda sample: make_ready(sample, fast_rasterizer), pool=2))
     next(stream)
     moved = [dataclasses.replace(samples[0], stride=99)]
     save_samples(tmp_path / "train-real-x-0.pt", moved, {})
