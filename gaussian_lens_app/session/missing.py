@@ -14,7 +14,7 @@ from gaussian_lens_app.session.colormap import colored
 SHARP, BLURRED = 1.0, 8.0
 """A splat whose sigma is one pixel of the best photo shows all it can; at eight its blur is plain to see."""
 STRENGTH = 0.6
-TELLING = 0.02
+TELLING = 0.012
 """Fine structure that a photo has more of than the scene, in units of brightness, that surely shows."""
 CENTRE = 0.35
 """Suggestions away from the middle of the view count less: standard deviation, in views."""
@@ -64,7 +64,7 @@ def overlay(
     shown = drawn.features
     grey = picture.mean(-1, keepdim=True).expand_as(picture)
     weight = STRENGTH * shown
-    return (1 - weight) * (0.5 * picture + 0.5 * grey) + weight * colored(0.45 + 0.5 * shown[..., 0])
+    return (1 - weight) * (0.5 * picture + 0.5 * grey) + weight * colored(0.3 + 0.6 * shown[..., 0], "YlOrRd")
 
 
 def suggested_boxes(

@@ -58,6 +58,15 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
     return f"**{selection.region.count:,} Gaussians selected**{seen}"
 
 
+def suggestions_line(count: int) -> str:
+    """What the marks mean, and what to do with them."""
+    meaning = "Red: your photos show more than the splats do."
+    if count == 0:
+        return meaning
+    boxes = "the blue box" if count == 1 else f"one of the {count} blue boxes"
+    return f"{meaning} Click {boxes}, or drag your own."
+
+
 def method_lines(choices: tuple[Choice, ...], chosen: str, estimate: Estimate | None = None) -> str:
     """What the chosen method does and would cost, then the methods that cannot run, by reason."""
     lines = [choice.summary for choice in choices if choice.label == chosen]

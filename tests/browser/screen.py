@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class Screen:
         """The picture once something is drawn and it has stopped changing."""
         end, last = time.monotonic() + timeout, None
         while time.monotonic() < end:
-            time.sleep(0.7)
+            time.sleep(0.5)
             now = self.shot()
             if last is not None and last.shape == now.shape and np.abs(now - last).max() < 0.02 and now.std() > 0.03:
                 return now
@@ -93,6 +94,36 @@ class Screen:
 
     def press(self, label: str) -> None:
         self.button(label).click(timeout=15_000)
+
+    def tab(self, label: str) -> None:
+        self.page.get_by_role("tab", name=label).click()
+
+    def key(self, key: str) -> None:
+        """Press a key as somebody whose cursor is in no field."""
+        self.page.evaluate("document.activeElement?.blur()") if key != "Enter" else None
+        self.page.keyboard.press(key)
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose from a menu."""
+        self.page.get_by_label(label, exact=True).locator("visible=true").first.click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def number(self, label: str, value: str) -> None:
+        """Type a number beside a slider."""
+        row = self.page.get_by_text(label, exact=True).locator("xpath=ancestor::*[.//input][1]")
+        row.locator("input:not([type=hidden])").last.fill(value)
+        self.page.keyboard.press("Enter")
+
+    def until(self, condition: Callable[[], bool], timeout: float = 20) -> None:
+        """Wait until something has happened on the server."""
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.05)
+
+    def window(self) -> np.ndarray:
+        """The whole window as (h, w, 3) floats in 0..1."""
+        return iio.imread(io.BytesIO(self.page.screenshot()))[..., :3] / 255.0
 
     def sees(self, text: str, timeout: float = 30) -> None:
         """Wait until the page says so."""

@@ -13,6 +13,7 @@ from gaussian_lens_app.viewer.display import camera_of
 from gaussian_lens_app.viewer.outline import hide_suggestions, locate, show_suggestion
 
 WAYS = {"New": Combine.NEW, "Add": Combine.ADD, "Remove": Combine.REMOVE, "Intersect": Combine.INTERSECT}
+ZOOM, BACK, CLEAR = "Zoom to box", "Fly back", "Clear box"
 SHALLOWEST, DEEPEST = 1.0, 3.0
 
 
@@ -21,6 +22,7 @@ class SelectSection:
 
     def __init__(self, desk: Desk):
         self.desk = desk
+        self._suggested = 0
         gui, tool = desk.server.gui, desk.box_tool
         with gui.add_folder("1 · Select"):
             self._select = gui.add_button(
@@ -28,10 +30,8 @@ class SelectSection:
             )
             self._select.on_click(lambda _: tool.toggle())
             self._line = gui.add_markdown("")
-            self._zoom = gui.add_button("Zoom to box", icon=viser.Icon.ZOOM_IN, color="gray", visible=False)
-            self._zoom.on_click(lambda event: self.fly(event.client))
-            self._clear = gui.add_button("Clear box", icon=viser.Icon.X, color="gray", visible=False)
-            self._clear.on_click(lambda _: tool.clear())
+            self._box = gui.add_button_group("The box", [ZOOM, CLEAR], visible=False)
+            self._box.on_click(lambda event: self._on_box(event.client))
             self._suggest = gui.add_button(
                 "What is blurred here?",
                 icon=viser.Icon.BULB,
@@ -61,6 +61,12 @@ class SelectSection:
         depth = float(self._depth.value) if self._limited.value else None
         self.desk.box_tool.options = PickOptions(WAYS[self._how.value], self._through.value, depth)
 
+    def _on_box(self, client: viser.ClientHandle | None) -> None:
+        if self._box.value == CLEAR:
+            self.desk.box_tool.clear()
+        else:
+            self.fly(client)
+
     def fly(self, client: viser.ClientHandle | None) -> None:
         """To the box, or back when this browser is there."""
         if client is None:
@@ -73,6 +79,7 @@ class SelectSection:
     def _toggle_missing(self, client: viser.ClientHandle | None) -> None:
         on = not self.desk.display.looks.missing
         hide_suggestions(self.desk.server)
+        self._suggested = 0
         self.desk.display.set(missing=on)
         self.refresh()
         if on and client is not None:
@@ -88,6 +95,8 @@ class SelectSection:
             target = locate(session.scene, box, session.rasterizer, session.mode)
             if target is not None:
                 show_suggestion(desk.server, number, target, desk.host.unit, lambda one, box=box: self._take(box, one))
+        self._suggested = len(boxes)
+        self.refresh()
         if not boxes:
             desk.tell(client, "Nothing to suggest", "From here the scene shows all that the photos do.")
 
@@ -99,11 +108,14 @@ class SelectSection:
     def refresh(self) -> None:
         desk, tool, selection = self.desk, self.desk.box_tool, self.desk.session.selection
         self._line.content = words.selection_line(selection, tool.armed)
-        self._line.visible = selection is not None or tool.armed or bool(desk.session.regions)
+        if desk.display.looks.missing and not tool.armed:
+            self._line.content = words.suggestions_line(self._suggested)
+        marked = desk.display.looks.missing
+        self._line.visible = selection is not None or tool.armed or marked or bool(desk.session.regions)
         self._select.label = "Cancel selecting" if tool.armed else "Select region"
-        self._clear.visible = selection is not None
         self._invert.disabled = selection is None or selection.region is None
-        self._zoom.visible = desk.flights.away or (selection is not None and tool.target is not None)
-        self._zoom.label = "Fly back" if desk.flights.away else "Zoom to box"
-        self._zoom.icon = viser.Icon.ZOOM_OUT if desk.flights.away else viser.Icon.ZOOM_IN
+        options = (BACK if desk.flights.away else ZOOM, CLEAR)
+        self._box.visible = desk.flights.away or selection is not None
+        if tuple(self._box.options) != options:
+            self._box.options = options
         self._suggest.label = "Hide the marks" if desk.display.looks.missing else "What is blurred here?"
