@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,10 +115,11 @@ class Training:
     def _update(self, stream) -> list[Errors]:
         for group in self.adam.param_groups:
             group["lr"] = self._rate()
-        count = self.settings.accumulate
+        count, mask_weight = self.settings.accumulate, self.settings.mask_weight
+        chance = random.Random(self.settings.seed + self.updates)
         errors = [
             run_sample(
-                self.network, next(stream), self._passes(), self.rasterizer, 1 / count, self.settings.mask_weight
+                self.network, next(stream), chance.randint(1, self._passes()), self.rasterizer, 1 / count, mask_weight
             )
             for _ in range(count)
         ]
@@ -171,6 +173,7 @@ def summary(errors: list[Errors], passes: int) -> dict[str, float]:
     count = max(1, len(errors))
     figures = {"pixels": sum(gain(e.before, e.pixels) for e in errors) / count}
     for n in range(passes):
-        figures[f"pass_{n + 1}"] = sum(gain(e.before, e.after[n]) for e in errors if len(e.after) > n) / count
+        reached = [gain(e.before, e.after[n]) for e in errors if len(e.after) > n]
+        figures[f"pass_{n + 1}"] = sum(reached) / max(1, len(reached))
     figures["worse"] = sum(e.after[-1] > e.before for e in errors) / count
     return figures

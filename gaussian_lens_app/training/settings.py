@@ -21,6 +21,7 @@ class TrainSettings:
     single_hours: float = 0.25
     """Before that time only single passes are trained, later `passes` in a row."""
     passes: int = 3
+    """A sample gets one to so many; validation always so many."""
     rate: float = 1.5e-3
     warm_up: int = 50
     """Updates over which the rate rises."""

@@ -113,9 +113,9 @@ def run_sample(
             errors = [_error(inputs.frozen, moved, target, rasterizer, inputs.mode) for target in ready.targets]
             error = torch.stack(errors).sum() / weight
             if scale is not None:
-                loss = torch.log((error + FLOOR) / (before + FLOOR)) * scale / passes
+                loss = torch.log((error + FLOOR) / (before + FLOOR)) * scale
                 if exists is not None:
-                    loss = loss + mask_weight * exists.mean().square() * scale / passes
+                    loss = loss + mask_weight * exists.mean().square() * scale
                 if bool(loss.isfinite()):
                     loss.backward()
         after.append(float(error.detach()))
