@@ -22,8 +22,10 @@ from gaussian_lens_app.formats.values import Finding, Layout
 from gaussian_lens_app.scene import Gaussians
 
 _SAMPLE = 1 << 17
-_ROUNDS = 10
+_ROUNDS, _FINE_ROUNDS = 10, 4
 _LARGEST_PALETTE = 1 << 14
+_PER_CENTER = 64
+"""Rows of the sample for each centre."""
 
 
 def save_sog(
@@ -122,28 +124,28 @@ def _palette(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return distinct, labels.reshape(-1).astype(np.int64)
     data = torch.from_numpy(np.ascontiguousarray(rows))
     side = int(_LARGEST_PALETTE**0.5)
-    coarse, first = _kmeans(data, side)
+    coarse, first = _kmeans(data, side, _ROUNDS)
     entries, labels = [], np.zeros(len(rows), np.int64)
     for cluster in range(len(coarse)):
         members = (first == cluster).nonzero()[:, 0]
         if not len(members):
             continue
-        fine, inner = _kmeans(data[members], min(side, len(members)))
+        fine, inner = _kmeans(data[members], min(side, len(members)), _FINE_ROUNDS)
         labels[members.numpy()] = inner.numpy() + sum(map(len, entries))
         entries.append(fine.numpy())
     return np.concatenate(entries), labels
 
 
-def _kmeans(data: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(centres, label of each row)"""
-    start = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
-    centers = data[start].clone()
-    for _ in range(_ROUNDS):
-        labels = _nearest(data, centers)
-        sizes = torch.bincount(labels, minlength=count).clamp_min(1)
-        sums = torch.zeros_like(centers).index_add_(0, labels, data)
-        used = torch.bincount(labels, minlength=count) > 0
-        centers = torch.where(used[:, None], sums / sizes[:, None], centers)
+def _kmeans(data: torch.Tensor, count: int, rounds: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(centres, label of each row); the centres are found on a sample, which tells as much in a tenth of the time."""
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[: _PER_CENTER * count]
+    sample = data[chosen]
+    centers = sample[:count].clone()
+    for _ in range(rounds):
+        labels = _nearest(sample, centers)
+        sizes = torch.bincount(labels, minlength=count)
+        sums = torch.zeros_like(centers).index_add_(0, labels, sample)
+        centers = torch.where((sizes > 0)[:, None], sums / sizes.clamp_min(1)[:, None], centers)
     return centers, _nearest(data, centers)
 
 
