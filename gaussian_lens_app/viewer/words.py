@@ -140,7 +140,8 @@ def region_details(session: Session, region: UpgradedRegion) -> str:
     numbers = f"{outcome.added:,} Gaussians added, {outcome.changed:,} changed, {outcome.seconds:.1f} s"
     above = session.work.dependents(region.number)
     stands = f"  \nUnder {plain(' and '.join(above))}." if above else ""
-    return f"{plain(outcome.verdict.sentence)}  \n{numbers}{stands}"
+    forced = "" if outcome.verdict.accepted else "Applied at your word, against the judge's:  \n"
+    return f"{forced}{plain(outcome.verdict.sentence)}  \n{numbers}{stands}"
 
 
 def version_label(index: int, one: Alternative) -> str:

@@ -56,6 +56,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     start = [photo.name.split(".")[0] for photo in demo.capture.photos].index(DEMO_PHOTO)
     screen = opened(demo, project=project, first_photo=start)
     before = screen.settled()
+    screen.sees("Box what you care about")
 
     # Find what is blurred.
     screen.press("What is blurred here?")
@@ -72,6 +73,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.drag(box)
     screen.sees("Gaussians selected")
     screen.sees("new Gaussians")
+    assert not screen.page.get_by_text("Box what you care about").first.is_visible()
     screen.settled()
     screen.save(pictures / "tour_2_selected.png")
     budget(screen, 15)
@@ -102,7 +104,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.sees("View 1")
 
     # A second place inside the first.
-    screen.drag((290, 260, 420, 420))
+    screen.drag((440, 170, 620, 350))
     screen.sees("Gaussians selected")
     upgraded(screen, demo)
     screen.settled()
@@ -112,6 +114,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
 
     # Another view to keep, with its photo over it; a film between the two.
     screen.tab("Photos")
+    screen.choose("Photo", "DSC_0436.jpg")
     screen.press("Go to its view")
     screen.settled()
     screen.key("f")

@@ -100,3 +100,15 @@ def test_made_for_classic_viewers_the_file_looks_there_as_it_does_here(textured_
         assert gap(made, photo) < 0.1
     assert max(gap(plain, photo) for photo in textured_board.capture.photos) > 0.5  # else the test shows nothing
     assert torch.equal(made.means, scene.means)
+
+
+def test_from_four_times_the_distance_finer_splats_lose_nothing(textured_board, fast_rasterizer):
+    """The same window of the same photos at a quarter of their size, before and after finer splats took over."""
+    for photo in textured_board.capture.photos[1:5]:
+        small = photo.with_long_side(photo.camera.width // 4)
+        target = small.load().float() / 255
+        before, after = (
+            psnr(fast_rasterizer.render(scene, small.camera, mode=ANTIALIASED).rgb, target)
+            for scene in (textured_board.scene, textured_board.truth)
+        )
+        assert after > before - 0.1

@@ -13,9 +13,9 @@ from fakes_files import write_board
 CODE = "from gaussian_lens_app.cli import gsr_view; gsr_view()"
 
 
-def start(scene, port=0):
+def start(scene, port=0, *more):
     """A process that serves the scene as the installed command does, and its first line."""
-    arguments = [str(scene), "--device", "cpu", "--port", str(port), "--no-open"]
+    arguments = [str(scene), "--device", "cpu", "--port", str(port), "--no-open", *more]
     process = subprocess.Popen(
         [sys.executable, "-c", CODE, *arguments],
         stdout=subprocess.PIPE,
@@ -70,3 +70,19 @@ def test_a_file_that_is_no_scene_is_a_sentence_before_anything_is_served(tmp_pat
     assert process.returncode == 1
     assert "bad.ply" in errors.splitlines()[-1]
     assert "Traceback" not in errors
+
+
+def test_a_project_folder_is_made_and_opened_like_a_scene(scene, tmp_path):
+    process, line = start(scene, 0, "--project", str(tmp_path / "work"))
+    end(process)
+    assert "Ready: " in line
+    assert (tmp_path / "work" / "project.json").is_file()
+    process, line = start(tmp_path / "work")
+    _, errors = end(process)
+    assert "Ready: " in line, errors
+
+
+def test_beyond_loopback_the_address_has_a_token(scene):
+    process, line = start(scene, 0, "--host", "0.0.0.0")
+    end(process)
+    assert re.fullmatch(r"Ready: http://127\.0\.0\.1:(\d+)/\?token=\S{20,}\n", line), line

@@ -41,7 +41,9 @@ class PhotosPanel:
         self._over.on_update(lambda event: self.set_overlay(self._over.value, event.client) if event.client else None)
         self._opacity = gui.add_slider("Opacity", 0.0, 1.0, 0.05, 0.5)
         self._opacity.on_update(lambda _: desk.display.set(photo_opacity=float(self._opacity.value)))
-        self._frusta = gui.add_checkbox("Show where they were taken", False, hint="Click one to go there. Key: F")
+        self._frusta = gui.add_checkbox(
+            "Show places", False, hint="Where the photos were taken; click one to go there. Key: F"
+        )
         self._frusta.on_update(lambda event: self._show_frusta(self._frusta.value) if event.client else None)
         with gui.add_folder("What sees the box"):
             self._line = gui.add_markdown("")
@@ -49,6 +51,7 @@ class PhotosPanel:
             self._go_seen = gui.add_button("Go to this one", icon=viser.Icon.CAMERA, color="gray", visible=False)
             self._go_seen.on_click(lambda event: self._go_to_seen(event.client))
         self._order: list[int] = []
+        self._places: dict[int, viser.CameraFrustumHandle] = {}
 
     @property
     def _capture(self) -> Capture:
@@ -66,6 +69,7 @@ class PhotosPanel:
         index = self._index if index is None else index
         self._photo.value = self._capture.photos[index].name
         self._overlay_follows()
+        self._step_inside(index)
         self.desk.flights.to(client, pose_of_camera(self._capture.photos[index].camera, self.desk.display.distance))
         self.desk.refresh()
 
@@ -101,14 +105,21 @@ class PhotosPanel:
     def _show_frusta(self, on: bool) -> None:
         scene = self.desk.server.scene
         scene.remove_by_name(ROOT)
+        self._places = {}
         if not on:
             return
         photos = self._capture.photos
         scale = SIZE * spacing(self._capture) / self.desk.host.unit
         for index in np.unique(np.linspace(0, len(photos) - 1, min(len(photos), MOST)).round().astype(int)):
-            self._add_frustum(int(index), photos[index], scale)
+            self._places[int(index)] = self._add_frustum(int(index), photos[index], scale)
+        self._step_inside(self._index)
 
-    def _add_frustum(self, index: int, photo: Photo, scale: float) -> None:
+    def _step_inside(self, index: int) -> None:
+        """From within, a frustum's thumbnail would cover the scene: the chosen photo's is not shown."""
+        for other, place in self._places.items():
+            place.visible = other != index
+
+    def _add_frustum(self, index: int, photo: Photo, scale: float) -> viser.CameraFrustumHandle:
         camera = photo.camera.to("cpu")
         frustum = self.desk.server.scene.add_camera_frustum(
             f"{ROOT}/{index}",
@@ -123,12 +134,15 @@ class PhotosPanel:
             position=camera.position.numpy() / self.desk.host.unit,
         )
         frustum.on_click(lambda event: self.go(event.client, index))
+        return frustum
 
     def refresh(self) -> None:
         if self._seen is None:
             return
         selection = self.desk.session.selection
         region = None if selection is None else selection.region
+        if region is None and selection is not None and self._order:
+            return  # the same box in a scene that has just changed
         views = () if region is None else region.views
         self._order = [view.photo for view in views]
         self._line.content = words.photos_line(selection, self._capture)
