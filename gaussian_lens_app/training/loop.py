@@ -17,6 +17,7 @@ from gaussian_lens_app.networks.gaussian_lens import PRESETS, GaussianLens, Lens
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.data import Stream, files
 from gaussian_lens_app.training.samples import Sample, load_samples
+from gaussian_lens_app.training.plot import plot_log
 from gaussian_lens_app.training.settings import TrainSettings
 from gaussian_lens_app.training.step import Errors, Ready, make_ready, run_sample
 
@@ -92,6 +93,7 @@ class Training:
             with write_atomically(self.settings.out / "best.pt") as file:
                 torch.save({"network": self.mean.state_dict(), "spent": self.spent, "score": score}, file)
         self._log({"kind": "validation", "score": score, **figures})
+        plot_log(self.settings.out / "log.jsonl")
         return figures
 
     def save(self) -> None:
