@@ -52,7 +52,7 @@ class EvaluateSettings:
     """Boxes a test photo: the centre, then where the low-resolution photo lacks most."""
     whole: bool = False
     """Measure whole test photos instead of boxes."""
-    budget_seconds: float = Budget.seconds
+    budget_seconds: float = 4.0
     """Seconds a method may take, the same for every method."""
     budget_gaussians: int = Budget.gaussians
     """Gaussians a method may add."""

@@ -42,7 +42,7 @@ class Upgrade:
     """PLY to write; Gaussians outside the box keep their bits."""
     method: str = "refine"
     """How to sharpen: refine, fit-only or pixels."""
-    budget_seconds: float = 4.0
+    budget_seconds: float = 10.0
     """Seconds the method may take, selecting and judging apart."""
     budget_gaussians: int = 60_000
     """Gaussians the method may add."""

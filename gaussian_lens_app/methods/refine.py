@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
 from gaussian_lens_app.jobs.report import Report, within
-from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
 from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
@@ -37,8 +37,10 @@ class RefineSettings:
     """Fit to so many of the best photos."""
     pixel_photos: int = 2
     """Take pixel Gaussians from so many of them."""
-    least_stride: int = 3
+    least_stride: int = 1
     """Pixels per new Gaussian along each axis, at least; the budget may ask for more."""
+    gaussians_per_second: int = 6000
+    """The budget's seconds allow so many new Gaussians: more would leave too few steps to fit them."""
     prune_opacity: float = 0.01
     """New Gaussians fainter than this after fitting are dropped."""
     confirm: bool = True
@@ -47,6 +49,13 @@ class RefineSettings:
     """Match each photo's brightness to the scene's first."""
     pixels: PixelSettings = field(default_factory=PixelSettings)
     local: LocalFitSettings = field(default_factory=LocalFitSettings)
+
+    def stride(self, pixels: int, budget: Budget) -> int:
+        """Pixels per new Gaussian along each axis, where `pixels` of the photos show the region."""
+        most = (
+            min(budget.gaussians, round(self.gaussians_per_second * budget.seconds)) if self.fit else budget.gaussians
+        )
+        return max(self.least_stride, math.ceil(math.sqrt(pixels / max(1, most))))
 
 
 class Refine:
@@ -92,17 +101,13 @@ class Refine:
         if not self.settings.insert:
             return Gaussians.empty(0, task.scene.device)
         sources = targets[: self.settings.pixel_photos]
-        stride = self._stride(sources, task.budget.gaussians)
+        stride = self.settings.stride(sum(int(target.mask.sum()) for target in sources), task.budget)
         layers = []
         for index, target in enumerate(sources):
             report("Placing pixel Gaussians", index / len(sources))
             others = [other for other in targets if other is not target]
             layers.append(pixel_gaussians(target, others, stride, self.settings.pixels))
         return Gaussians.concat(layers)
-
-    def _stride(self, sources: list[Target], gaussians: int) -> int:
-        pixels = sum(int(target.mask.sum()) for target in sources)
-        return max(self.settings.least_stride, math.ceil(math.sqrt(pixels / max(1, gaussians))))
 
     def _fit(
         self,
@@ -125,7 +130,7 @@ class Refine:
             stops,
             rasterizer,
             mode,
-            self.settings.local,
+            self.settings.local.within(task.budget.seconds),
             report,
             seconds=seconds,
             seed=task.seed,

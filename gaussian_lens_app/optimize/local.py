@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -36,7 +37,10 @@ class Window(Protocol):
 class LocalFitSettings:
     """Steps and rates. Lengths are in units of each Gaussian's own size, so any scene unit will do."""
 
-    steps: int = 90
+    steps: int = 300
+    """At most; see `within`."""
+    steps_per_second: int = 22
+    """Steps that a second is worth: what two CPU cores do with a box of a quarter of a photo's side."""
     largest_window: int = 384
     """A step fits at most so many pixels a side, a random part of the photo's window."""
     ring_weight: float = 0.1
@@ -51,10 +55,14 @@ class LocalFitSettings:
     shN: float = 0.002
     check_every: int = 10
     """Steps between looks at the photos kept out of the fit."""
-    patience: int = 9
-    """So many looks without improvement end the fit."""
+    patience: float = 0.6
+    """This part of the steps without improvement, and at least three looks, end the fit."""
     final_rate: float = 0.1
     """The rates fall along a cosine to this part."""
+
+    def within(self, seconds: float) -> LocalFitSettings:
+        """With no more steps than the seconds are worth, so that the rates have fallen when they are over."""
+        return dataclasses.replace(self, steps=max(1, round(min(self.steps, self.steps_per_second * seconds))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +100,7 @@ def fit_local(
     best.look(0, start)
     current = start
     for step in range(settings.steps):
-        if schedule.over() or best.stale(settings.patience):
+        if schedule.over() or best.stale(max(3, settings.patience * settings.steps / settings.check_every)):
             break
         window = windows[step % len(windows)]
         part = _part(window.rect, window.mask, settings.largest_window, generator)
@@ -207,7 +215,7 @@ class _Best:
             self.best = (step, Gaussians(**{name: tensor.clone() for name, tensor in gaussians.tensors()}))
         self.errors.append(error)
 
-    def stale(self, patience: int) -> bool:
+    def stale(self, patience: float) -> bool:
         return len(self.errors) - 1 - (self.errors.index(min(self.errors)) if self.errors else 0) >= patience
 
     def result(self, last: Gaussians, steps: int) -> LocalFit:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from gaussian_lens_app.methods import METHODS
 from gaussian_lens_app.methods.base import Budget
+from gaussian_lens_app.methods.refine import RefineSettings
 from gaussian_lens_app.scene import Region
 from gaussian_lens_app.upgrade import UpgradeResult
 
@@ -60,5 +61,8 @@ def most_gaussians(method: str, region: Region, budget: Budget) -> int:
     pixels = sum(int(view.mask.sum()) for view in views)
     if not views:
         return budget.gaussians
-    stride = max(getattr(settings, "least_stride", 1), math.ceil(math.sqrt(pixels / max(1, budget.gaussians))))
+    if isinstance(settings, RefineSettings):
+        stride = settings.stride(pixels, budget)
+    else:
+        stride = max(getattr(settings, "least_stride", 1), math.ceil(math.sqrt(pixels / max(1, budget.gaussians))))
     return min(budget.gaussians, pixels // stride**2)
