@@ -16,8 +16,8 @@ from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.networks.gaussian_lens import PRESETS, GaussianLens, LensConfig
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.data import Stream, files
-from gaussian_lens_app.training.samples import Sample, load_samples
 from gaussian_lens_app.training.plot import plot_log
+from gaussian_lens_app.training.samples import Sample, load_samples
 from gaussian_lens_app.training.settings import TrainSettings
 from gaussian_lens_app.training.step import Errors, Ready, make_ready, run_sample
 

@@ -13,11 +13,12 @@ def plot_log(path: Path) -> Path:
     entries = [json.loads(line) for line in path.read_text().splitlines()]
     figure = matplotlib.figure.Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for kind, style in (("train", {"alpha": 0.4}), ("validation", {"marker": "o"})):
+    for kind, opacity, marker in (("train", 0.4, ""), ("validation", 1.0, "o")):
         chosen = [entry for entry in entries if entry["kind"] == kind]
         for key in sorted({key for entry in chosen for key in entry if "pass_" in key}):
             points = [(entry["hours"], entry[key]) for entry in chosen if key in entry]
-            axes.plot(*zip(*points, strict=True), label=f"{kind}: {key.replace('_', ' ')}", **style)
+            hours, gains = zip(*points, strict=True)
+            axes.plot(hours, gains, marker=marker, alpha=opacity, label=f"{kind}: {key.replace('_', ' ')}")
     axes.set(xlabel="hours", ylabel="gain over the input, dB")
     axes.axhline(0, color="grey", linewidth=0.5)
     if axes.lines:
