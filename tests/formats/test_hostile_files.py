@@ -354,7 +354,7 @@ def test_nothing_in_the_product_unpickles():
 @pytest.mark.parametrize("name", ["a.ply", "a.compressed.ply", "a.splat", "a.spz", "a.sog", "a.ksplat", "a.glb"])
 def test_reading_a_larger_scene_takes_no_more_memory_than_is_promised(tmp_path, name):
     """Here without the spare constant, which would hide four copies of a small scene."""
-    g = some_gaussians(20_000 if name in ("a.ksplat", "a.sog") else 60_000, 2)
+    g = some_gaussians(12_000 if name in ("a.ksplat", "a.sog") else 60_000, 2)
     if name == "a.glb":
         write_gltf(tmp_path / name, g)
     elif name == "a.ksplat":

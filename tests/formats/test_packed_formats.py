@@ -202,3 +202,45 @@ def test_a_large_palette_is_close_to_its_rows(tmp_path):
 
     _, rows = KDTree(back.means.numpy()).query(g.means.numpy())
     assert float((back.shN[torch.from_numpy(rows)] - shN).abs().mean()) < 0.01
+
+
+def test_spz_of_version_1_stores_positions_as_half_floats(tmp_path):
+    g = tame(9, 0)
+    save(tmp_path / "a.spz", g, version=2)
+    raw = gzip.decompress((tmp_path / "a.spz").read_bytes())
+    half = (g.means.numpy() * [1, -1, -1]).astype("<f2").tobytes()
+    (tmp_path / "b.spz").write_bytes(gzip.compress(b"NGSP\x01" + raw[5:16] + half + raw[16 + 81 :]))
+    old, new = load(tmp_path / "b.spz"), load(tmp_path / "a.spz")
+    assert old.format == "SPZ 1"
+    torch.testing.assert_close(old.gaussians.means, g.means, atol=0, rtol=1e-3)
+    torch.testing.assert_close(old.gaussians.quats, new.gaussians.quats)
+
+
+def test_spz_4_with_extensions_and_flags_says_what_is_not_read(tmp_path):
+    save(tmp_path / "a.spz", tame(9, 1), version=4)
+    data = bytearray((tmp_path / "a.spz").read_bytes())
+    data[14] = 3  # antialiased, with extensions
+    data[16:20] = struct.pack("<I", 32 + 20)
+    record = struct.pack("<II", 0xADBE0002, 12) + bytes(12)
+    (tmp_path / "b.spz").write_bytes(bytes(data[:32]) + record + bytes(data[32:]))
+    read = load(tmp_path / "b.spz")
+    assert [f.kind for f in read.findings] == ["antialiased", "extension"]
+    torch.testing.assert_close(read.gaussians.means, load(tmp_path / "a.spz").gaussians.means)
+
+
+@pytest.mark.parametrize("version", [0, 5, 77])
+def test_spz_of_an_unknown_version_says_which_are_known(tmp_path, version):
+    save(tmp_path / "a.spz", tame(3, 0), version=4)
+    data = (tmp_path / "a.spz").read_bytes()
+    (tmp_path / "a.spz").write_bytes(data[:4] + struct.pack("<I", version) + data[8:])
+    with pytest.raises(UnknownFormat, match=f"SPZ version {version}"):
+        load(tmp_path / "a.spz")
+
+
+def test_sog_of_version_1_says_what_to_do(tmp_path):
+    save(tmp_path / "scene/meta.json", tame(3, 0))
+    meta = json.loads((tmp_path / "scene/meta.json").read_text())
+    del meta["version"]
+    (tmp_path / "scene/meta.json").write_text(json.dumps(meta))
+    with pytest.raises(UnknownFormat, match=r"SOG version 1.*convert it"):
+        load(tmp_path / "scene")
