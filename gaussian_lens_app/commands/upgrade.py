@@ -39,13 +39,15 @@ class Upgrade:
     box: BoxPixels
     """Corners of the box in pixels of that photo."""
     output: Output
-    """PLY to write; Gaussians outside the box keep their bits."""
+    """PLY to write."""
     method: str = "refine"
     """How to sharpen: refine, fit-only or pixels."""
     budget_seconds: float = 10.0
     """Seconds the method may take, selecting and judging apart."""
     budget_gaussians: int = 60_000
     """Gaussians the method may add."""
+    no_close_views: bool = False
+    """Leave splats outside the box as they are even where the photos are larger than those they were made from."""
     through: bool = False
     """Take what is hidden behind the visible surface too."""
     force: bool = False
@@ -68,6 +70,8 @@ class Upgrade:
         session = self._open(results)
         try:
             before = len(session.scene)
+            if not self.no_close_views:
+                session.ready_close_views().result()
             outcome = self._upgraded(session)
             if self.force and not outcome.applied:
                 outcome = session.force()

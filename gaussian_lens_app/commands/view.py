@@ -33,6 +33,9 @@ class OpenViewer:
     """Folder to save the work in as it goes on; without, one is made where the exports go at the first upgrade."""
     exports: OptionalPath = None
     """Folder for exports, pictures and films; without, the present one."""
+    no_close_views: bool = False
+    """Leave the splats as they are where the photos are larger than those they were made from; else they are widened a
+    little, so that views from nearby show no needles (Undo takes it back)."""
     no_open: bool = False
     """Do not open the browser, only print the address."""
 
@@ -54,6 +57,7 @@ class OpenViewer:
             project=self.project,
             exports=self.exports,
             first_photo=first_photo,
+            close_views=not self.no_close_views,
         )
 
 

@@ -6,7 +6,8 @@ import torch
 
 from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
-from gaussian_lens_app.scene import Capture, Gaussians
+from gaussian_lens_app.raster.compare import squared_errors
+from gaussian_lens_app.scene import Capture, Gaussians, Rect
 
 PHOTOS = 6
 """So many context photos, spread over the path, decide."""
@@ -39,3 +40,29 @@ def mean_psnr(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: 
             rgb = rasterizer.render(scene, photo.camera.to(scene.device), mode=mode).rgb
         values.append(psnr(rgb.cpu(), photo.load().float() / 255))
     return sum(values) / len(values)
+
+
+FACTORS = (1.0, 2.0, 4.0, 8.0)
+WINDOW = 512
+"""The filter is told from the middle of a few photos, so many pixels a side."""
+
+
+def fitting_filter(scene: Gaussians, capture: Capture, rasterizer: Rasterizer) -> RenderMode:
+    """The antialiased mode whose filter suits the photos best: wider than ANTIALIASED's by the factor by which they are
+    larger than those the scene was made from.
+    """
+    step = max(1, len(capture) // 3)
+    photos = [capture.photos[i] for i in range(step // 2, len(capture), step)][:3]
+    errors = dict.fromkeys(FACTORS, 0.0)
+    for photo in photos:
+        rect = _middle(photo.camera.width, photo.camera.height)
+        pixels = photo.crop(rect)
+        for factor in FACTORS:
+            mode = ANTIALIASED.scaled(factor)
+            errors[factor] += float(squared_errors(scene, photo.camera, rect, pixels, rasterizer, mode).mean())
+    return ANTIALIASED.scaled(min(errors, key=lambda factor: errors[factor]))
+
+
+def _middle(width: int, height: int) -> Rect:
+    w, h = min(width, WINDOW), min(height, WINDOW)
+    return ((width - w) // 2, (height - h) // 2, (width + w) // 2, (height + h) // 2)

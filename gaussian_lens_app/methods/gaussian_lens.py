@@ -100,7 +100,8 @@ class GaussianLens:
         moving, steps = forward.gaussians, 0
         if self.settings.refine and time.monotonic() < deadline:
             fit = fit_local(
-                inputs.frozen, moving, windows, stops, task.rasterizer, task.mode, self.settings.local,
+                inputs.frozen, moving, windows, stops, task.rasterizer, task.mode,
+                self.settings.local.within(task.budget.seconds),
                 within(report, end, 0.98), seconds=max(0.05, deadline - time.monotonic()), seed=task.seed,
             )  # fmt: skip
             moving, steps = fit.gaussians, fit.steps

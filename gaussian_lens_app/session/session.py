@@ -19,6 +19,7 @@ from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Capture, Gaussians, Region
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.session.arrangement import UpgradedRegion, walk
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS, close_views_patch
 from gaussian_lens_app.session.estimate import Estimate, Experience
 from gaussian_lens_app.session.events import (
     Combine,
@@ -299,12 +300,30 @@ class Session:
     def flip_region(self, number: int, chosen: int) -> Edit:
         """Put another alternative of a region in force."""
         with self._lock:
-            return self._stepped("flip", self.work.flip(number, chosen))
+            steps = len(self.work.steps.done)
+            edit = self.work.flip(number, chosen)
+            return self._stepped("flip", edit) if len(self.work.steps.done) > steps else edit
 
     def delete_splats(self, rows: Bool[Tensor, "N"], name: str) -> Edit:
         """Take rows out of the scene."""
         with self._lock:
             return self._stepped("delete", self.work.delete(rows, name))
+
+    def ready_close_views(self) -> Job[Edit | None]:
+        """Band-limit the scene where the photos are larger than those it was made from (None: they are not).
+
+        Splats made from small photos show needles from nearby, and drawn through a filter that hides those nothing new
+        could be sharp; see `optimize/band_limit.py`. One edit like any other, on the worker for upgrades.
+        """
+        return self._worker.submit("Readying close views", self._ready_close_views, self._job_changed)
+
+    def _ready_close_views(self, report: Report) -> Edit | None:
+        base = self.edited
+        patch = close_views_patch(base, self.capture, self.rasterizer, report)
+        with self._lock:
+            if patch is None or self.edited is not base:
+                return None
+            return self._stepped(CLOSE_VIEWS, self.work.by_hand(patch, "Close views", CLOSE_VIEWS))
 
     def rename_region(self, number: int, name: str) -> None:
         """Call a region something else; an empty name gives it its number back."""

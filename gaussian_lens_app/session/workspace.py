@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -93,11 +92,15 @@ class Workspace:
         removed = rows.cpu().nonzero()[:, 0]
         if len(removed) in (0, len(rows)):
             raise MethodError("There is nothing to remove." if len(removed) == 0 else "That would remove everything.")
-        patch = Patch(removed, Gaussians.empty(self.edited.scene.sh_degree), torch.zeros(0, dtype=torch.long))
+        return self.by_hand(Patch(removed, Gaussians.empty(self.edited.scene.sh_degree), removed[:0]), name, "delete")
+
+    def by_hand(self, patch: Patch, name: str, reason: str) -> Edit:
+        """A patch that belongs to no region."""
         edit = make_edit(self.next_key, name, patch, None, self.edited, self.next_id)
         after = dataclasses.replace(self.arrangement, edits=(*self.arrangement.edits, edit))
-        self._enter(Step("delete", edit, self.arrangement, after), edit.redo(self.edited))
+        self._enter(Step(reason, edit, self.arrangement, after), edit.redo(self.edited))
         self.next_key += 1
+        self.next_id += len(patch.added)
         return edit
 
     def hide(self, number: int, with_dependents: bool = False) -> Edit:
@@ -118,6 +121,8 @@ class Workspace:
     def flip(self, number: int, chosen: int) -> Edit:
         """Another alternative of a region in force instead."""
         region = self.arrangement.region(number)
+        if region.shown and region.chosen == chosen:
+            return region.current.edit
         self._refuse_dependents(number, "flipped")
         without = self.arrangement.without([region.key])
         return self._put_in(dataclasses.replace(region, chosen=chosen, shown=True), "flip", without)

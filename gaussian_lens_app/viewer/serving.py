@@ -12,6 +12,7 @@ from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.raster import for_device
 from gaussian_lens_app.raster.warmup import warm_up
 from gaussian_lens_app.session import SceneChanged, Session, open_session
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS
 from gaussian_lens_app.session.events import Event
 from gaussian_lens_app.session.project import Project, is_project, new_project, open_project
 from gaussian_lens_app.viewer.app import View
@@ -28,9 +29,11 @@ def view(
     project: Path | None = None,
     exports: Path | None = None,
     first_photo: str | None = None,
+    close_views: bool = True,
 ) -> None:
     """Open a scene or a project in the browser and serve it until interrupted; prints where, in one line, when ready.
 
+    `close_views`: ready a scene made from smaller photos for views from nearby, as an edit that can be undone.
     The work is saved in `project`, by default a folder beside the exports that is made at the first upgrade.
     """
     _warm_up(device)
@@ -44,6 +47,8 @@ def view(
     try:
         if opened is None:
             _save_from_the_first_step_on(viewer, Path(scene), capture)
+        if close_views and not session.history:
+            session.ready_close_views()
         if port not in (0, viewer.port):
             _aside(f"Port {port} is taken; this is on the next free one.")
         print(f"Ready: {viewer.url}", flush=True)
@@ -80,7 +85,7 @@ def _save_from_the_first_step_on(viewer: View, scene: Path, capture: Path | None
     """Make a project when there is something to save; a folder that cannot be made is said once, and no more tried."""
 
     def on_event(event: Event) -> None:
-        if not isinstance(event, SceneChanged) or viewer.desk.project is not None:
+        if not isinstance(event, SceneChanged) or event.reason == CLOSE_VIEWS or viewer.desk.project is not None:
             return
         stop()
         try:

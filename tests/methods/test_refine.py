@@ -131,10 +131,12 @@ def test_methods_are_found_by_name_and_a_wrong_name_lists_them():
 def test_more_seconds_mean_denser_gaussians_and_more_steps_and_a_gaussian_budget_caps_them():
     settings = RefineSettings()
     strides = [settings.stride(46_000, Budget(seconds)) for seconds in (1, 4, 10)]
-    assert strides == sorted(strides, reverse=True) and strides[0] > strides[-1] == 1
+    assert strides == sorted(strides, reverse=True)
+    assert strides[0] > strides[-1] == 1
     assert settings.stride(46_000, Budget(10, gaussians=5_000)) == 4
     steps = [settings.local.within(seconds).steps for seconds in (1, 4, 10, 60)]
-    assert steps == sorted(steps) and steps[-1] == settings.local.steps
+    assert steps == sorted(steps)
+    assert steps[-1] == settings.local.steps
 
 
 def test_pixels_alone_are_as_dense_as_the_gaussian_budget_allows():

@@ -1,0 +1,33 @@
+"""The patch that readies a scene made from small photos for views from nearby."""
+
+from __future__ import annotations
+
+import torch
+
+from gaussian_lens_app.evaluation.modes import fitting_filter
+from gaussian_lens_app.jobs import Report
+from gaussian_lens_app.optimize.band_limit import band_limited
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
+from gaussian_lens_app.scene import Capture, Patch
+from gaussian_lens_app.session.history import Edited
+
+CLOSE_VIEWS = "close views"
+"""The reason listeners are told."""
+CAMERAS = 24
+"""So many of the photos' cameras, spread over the capture, say how far away each Gaussian is seen from."""
+
+
+def close_views_patch(edited: Edited, capture: Capture | None, rasterizer: Rasterizer, report: Report) -> Patch | None:
+    """The scene band-limited by the filter that suits the photos; None where there is none wider than the plain one."""
+    if capture is None or len(capture) == 0:
+        return None
+    report("Comparing with the photos", 0.0)
+    mode = fitting_filter(edited.scene, capture, rasterizer)
+    if mode.eps2d <= ANTIALIASED.eps2d:
+        return None
+    report("Widening splats for close views", 0.5)
+    step = max(1, len(capture) // CAMERAS)
+    limited = band_limited(edited.scene, [photo.camera for photo in capture.photos[::step]], rasterizer, mode)
+    rows = torch.arange(len(limited))
+    provenance = {"method": "band-limit", "eps2d": mode.eps2d}
+    return Patch(rows, limited, rows, rows, provenance=provenance, kinds=edited.rows.kinds)
