@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from edits import ODD, edited, edits, fuzzing, places
 from foreign_writers import write_gltf, write_ksplat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from make_corpus import CORPUS
 from PIL import Image
@@ -32,55 +33,8 @@ from gaussian_lens_app.errors import BadFile, GsrError
 from gaussian_lens_app.formats import load, save
 from gaussian_lens_app.formats.limits import GROWTH, SPARE, scene_bytes
 
-EXAMPLES = int(os.environ.get("GSR_FUZZ_EXAMPLES", "60"))
 LONGEST_SECONDS = 5.0
 FILES = sorted(p for p in CORPUS.iterdir() if p.suffix != ".bin")
-NUMBERS = [0, 1, 2, 3, 127, 128, 255, 256, 65535, 65536, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
-WORDS = [b"0", b"-1", b"1e999", b"nan", b"4294967295", b"99999999999999999999", b"null", b"[]", b"{}", b'""', b"true"]
-
-fuzzing = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize="GSR_FUZZ_EXAMPLES" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-    database=None,
-)
-
-edit = st.one_of(
-    st.tuples(st.just("byte"), st.floats(0, 1), st.integers(0, 255)),
-    st.tuples(st.just("number"), st.floats(0, 1), st.sampled_from(NUMBERS)),
-    st.tuples(st.just("early"), st.integers(0, 63), st.sampled_from(NUMBERS)),
-    st.tuples(st.just("cut"), st.floats(0, 1), st.just(0)),
-    st.tuples(st.just("drop"), st.floats(0, 1), st.integers(1, 40)),
-    st.tuples(st.just("repeat"), st.floats(0, 1), st.integers(1, 400)),
-    st.tuples(st.just("word"), st.floats(0, 1), st.sampled_from(WORDS)),
-    st.tuples(st.just("insert"), st.floats(0, 1), st.binary(min_size=1, max_size=30)),
-)
-edits = st.lists(edit, min_size=1, max_size=6)
-
-
-def edited(data: bytes, changes) -> bytes:
-    """The file after some edits, which know nothing of its format except where words of text end."""
-    data = bytearray(data)
-    for kind, where, what in changes:
-        at = int(where * max(len(data) - 1, 0)) if kind != "early" else min(where, len(data))
-        if kind == "byte" and data:
-            data[at] = what
-        elif kind in ("number", "early"):
-            data[at : at + 4] = struct.pack("<I", what)
-        elif kind == "cut":
-            del data[at:]
-        elif kind == "drop":
-            del data[at : at + what]
-        elif kind == "repeat":
-            data[at:at] = data[at : at + what]
-        elif kind == "insert":
-            data[at:at] = what
-        elif kind == "word":
-            ends = [i for i in range(at, min(at + 60, len(data))) if data[i : i + 1] in b" ,:]}\n"]
-            if len(ends) > 1:
-                data[ends[0] + 1 : ends[1]] = what
-    return bytes(data)
 
 
 def survives(path: Path) -> None:
@@ -158,17 +112,16 @@ def test_what_is_edited_inside_a_bundle_is_a_scene_or_a_sentence(folder):
 
 def test_json_with_any_value_anywhere_is_a_scene_or_a_sentence(folder):
     """Of glTF and SOG alike: one value, or key, is replaced by another of any type."""
-    odd = st.sampled_from([None, -1, 0, 1 << 40, 1e300, "", "x", "../a.webp", [], {}, [[]], True, [1] * 5, {"a": 1}])
     sog = zipfile.ZipFile(CORPUS / "bundle.sog")
     parts = {name: sog.read(name) for name in sog.namelist()}
     documents = {"a.gltf": json.loads((CORPUS / "splats.gltf").read_bytes()), "a.sog": json.loads(parts["meta.json"])}
 
     @fuzzing
-    @given(st.sampled_from(sorted(documents)), st.floats(0, 1), odd, st.booleans())
+    @given(st.sampled_from(sorted(documents)), st.floats(0, 1), st.sampled_from(ODD), st.booleans())
     def run(name, where, value, remove):
         document = json.loads(json.dumps(documents[name]))
-        places = list(_places(document))
-        holder, key = places[int(where * (len(places) - 1))]
+        found = list(places(document))
+        holder, key = found[int(where * (len(found) - 1))]
         if remove:
             del holder[key]
         else:
@@ -182,15 +135,6 @@ def test_json_with_any_value_anywhere_is_a_scene_or_a_sentence(folder):
         survives(folder / name)
 
     run()
-
-
-def _places(value):
-    """(holder, key) of every value; of long lists of numbers only the first."""
-    items = value.items() if isinstance(value, dict) else list(enumerate(value))[:20]
-    for key, inner in list(items):
-        yield value, key
-        if isinstance(inner, dict | list):
-            yield from _places(inner)
 
 
 # ---- traps, made by hand
@@ -238,7 +182,7 @@ def test_a_link_out_of_a_sog_folder_is_not_followed(tmp_path):
 def test_a_zip_bomb_is_refused_unopened(tmp_path):
     path = tmp_path / "bomb.sog"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("meta.json", b"{" + b" " * 300_000_000 + b"}")
+        archive.writestr("meta.json", b"{" + b" " * 100_000_000 + b"}")
     with pytest.raises(BadFile, match="no SOG does"):
         load(path)
     survives(path)
@@ -264,7 +208,7 @@ def test_pictures_larger_than_their_scene_are_refused_before_they_are_unpacked(t
 
 def test_a_gzip_bomb_is_unpacked_no_further_than_its_scene(tmp_path):
     head = struct.pack("<4sIIBBBB", b"NGSP", 3, 5, 0, 12, 0, 0)
-    (tmp_path / "a.spz").write_bytes(gzip.compress(head + bytes(400_000_000), 9))
+    (tmp_path / "a.spz").write_bytes(gzip.compress(head + bytes(100_000_000), 1))
     survives(tmp_path / "a.spz")
     head = struct.pack("<4sIIBBBB", b"NGSP", 3, 1_000_000_000, 3, 12, 0, 0)
     (tmp_path / "a.spz").write_bytes(gzip.compress(head + bytes(1000)))
@@ -275,7 +219,7 @@ def test_a_gzip_bomb_is_unpacked_no_further_than_its_scene(tmp_path):
 def test_zstd_frames_that_claim_more_than_belongs_there_are_refused(tmp_path):
     import zstandard
 
-    frame = zstandard.ZstdCompressor().compress(bytes(300_000_000))
+    frame = zstandard.ZstdCompressor().compress(bytes(100_000_000))
     streams = [(len(frame), 45), *[(1, size) for size in (5, 15, 15, 20)]]
     head = struct.pack("<4sIIBBBBI12x", b"NGSP", 4, 5, 0, 12, 0, 5, 32)
     table = b"".join(struct.pack("<QQ", *stream) for stream in streams)
