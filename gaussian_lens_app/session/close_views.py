@@ -13,6 +13,8 @@ from gaussian_lens_app.session.history import Edited
 
 CLOSE_VIEWS = "close views"
 """The reason listeners are told."""
+CLOSE_VIEWS_NAME = "Close views"
+"""What the edit is called."""
 CAMERAS = 24
 """So many of the photos' cameras, spread over the capture, say how far away each Gaussian is seen from."""
 

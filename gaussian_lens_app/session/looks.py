@@ -27,7 +27,7 @@ class Looks:
 
     picture: Picture = Picture.RGB
     before: bool = False
-    """The scene as it was opened, without any upgrade."""
+    """The scene without any upgrade."""
     split: float | None = None
     """Before to the left of this share of the width, after to the right; None: no split."""
     tint_selection: bool = True

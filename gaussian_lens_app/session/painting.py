@@ -61,7 +61,7 @@ class Painter:
         capture = self.session.capture
         if looks.missing and capture is not None:
             rasterizer, mode = self.session.rasterizer, self.session.mode
-            plain = (self.session.original if before else self.session.edited).scene
+            plain = (self.session.baseline if before else self.session.edited).scene
             amount = self._keep("missing", (plain,), lambda: amount_missing(plain, capture, rasterizer, mode))
             picture = overlay(picture, plain, amount, camera, rasterizer, mode, crop)
         if looks.photo is not None and capture is not None:
@@ -97,7 +97,7 @@ class Painter:
     def scene_shown(self, looks: Looks, marks: bool = True, before: bool = False) -> Gaussians:
         """The scene with hidden kinds left out, tinted where it is to be."""
         session = self.session
-        edited = session.original if before else session.edited
+        edited = session.baseline if before else session.edited
         scene, rows = edited.scene, None
         if looks.hidden_kinds:
             kinds = edited.rows.kinds

@@ -19,7 +19,7 @@ from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Capture, Gaussians, Region
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.session.arrangement import UpgradedRegion, walk
-from gaussian_lens_app.session.close_views import CLOSE_VIEWS, close_views_patch
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_NAME, close_views_patch
 from gaussian_lens_app.session.estimate import Estimate, Experience
 from gaussian_lens_app.session.events import (
     Combine,
@@ -72,6 +72,7 @@ class Session:
         self.original = self.work.edited
         """The scene as it was opened."""
         self.experience = Experience()
+        self._baseline: tuple[Edit, Edited] | None = None
         self._upgrade = upgrade
         self._lock = threading.RLock()
         self._listeners: tuple[Callable[[Event], None], ...] = ()
@@ -90,6 +91,16 @@ class Session:
     def edited(self) -> Edited:
         """The scene with what is known of each row."""
         return self.work.edited
+
+    @property
+    def baseline(self) -> Edited:
+        """The scene before any upgrade: as it was opened, readied for close views where it was."""
+        edits = self.history
+        if not edits or edits[0].name != CLOSE_VIEWS_NAME:
+            return self.original
+        if self._baseline is None or self._baseline[0] is not edits[0]:
+            self._baseline = (edits[0], edits[0].redo(self.original))
+        return self._baseline[1]
 
     @property
     def sources(self) -> Int[Tensor, "N"]:
@@ -323,7 +334,7 @@ class Session:
         with self._lock:
             if patch is None or self.edited is not base:
                 return None
-            return self._stepped(CLOSE_VIEWS, self.work.by_hand(patch, "Close views", CLOSE_VIEWS))
+            return self._stepped(CLOSE_VIEWS, self.work.by_hand(patch, CLOSE_VIEWS_NAME, CLOSE_VIEWS))
 
     def rename_region(self, number: int, name: str) -> None:
         """Call a region something else; an empty name gives it its number back."""

@@ -157,7 +157,7 @@ def photos_line(selection: Selection | None, capture: Capture) -> str:
     views = selection.region.views
     if not views:
         return "No photo sees what is in the box."
-    return f"{len(views)} of {len(capture)} photos see the box; these are used, best first."
+    return f"{len(views)} of {len(capture)} photos see the box."
 
 
 def view_label(rank: int, view: PhotoView, capture: Capture) -> str:

@@ -130,9 +130,10 @@ class Screen:
         self.page.get_by_text(text).first.wait_for(timeout=timeout * 1000)
 
     def save(self, path: Path) -> None:
-        """The whole window."""
+        """The whole window, as PNG or JPEG by the path's suffix."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=str(path))
+        how: dict = {"type": "jpeg", "quality": 88} if path.suffix == ".jpg" else {}
+        self.page.screenshot(path=str(path), **how)
 
     def _dismiss_software_warning(self) -> None:
         warning = self.page.get_by_text("Software WebGL rendering detected")

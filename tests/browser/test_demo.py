@@ -23,7 +23,9 @@ DEMO = Path(__file__).parents[2] / "assets" / "demo"
 def demo() -> Session:
     if not (DEMO / "scene.ply").is_file():
         pytest.skip(f"The demo scene is not there: {DEMO / 'scene.ply'}.")
-    return open_session(DEMO / "scene.ply", DEMO, "cpu")
+    session = open_session(DEMO / "scene.ply", DEMO, "cpu")
+    session.ready_close_views().result()
+    return session
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.button("Hide the marks").wait_for()
     screen.sees("blue boxes")
     marked = screen.settled()
-    screen.save(pictures / "tour_1_blurred.png")
+    screen.save(pictures / "tour_1_blurred.jpg")
     assert np.abs(marked - before).mean() > 0.02
 
     # Box it: the first suggestion is the sticker.
@@ -75,7 +77,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.sees("new Gaussians")
     assert not screen.page.get_by_text("Box what you care about").first.is_visible()
     screen.settled()
-    screen.save(pictures / "tour_2_selected.png")
+    screen.save(pictures / "tour_2_selected.jpg")
     budget(screen, 15)
     upgraded(screen, demo)
     after = screen.settled()
@@ -89,7 +91,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.key("x")
     screen.sees("Position")
     screen.settled()
-    screen.save(pictures / "tour_3_compared.png")
+    screen.save(pictures / "tour_3_compared.jpg")
     screen.key("x")
 
     # Undo, redo.
@@ -110,7 +112,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.settled()
     screen.tab("Regions")
     screen.sees("inside Region 1")
-    screen.save(pictures / "tour_4_regions.png")
+    screen.save(pictures / "tour_4_regions.jpg")
 
     # Another view to keep, with its photo over it; a film between the two.
     screen.tab("Photos")
@@ -120,7 +122,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.key("f")
     screen.key("p")
     screen.settled()
-    screen.save(pictures / "tour_5_photos.png")
+    screen.save(pictures / "tour_5_photos.jpg")
     screen.key("p")
     screen.key("f")
     screen.key("m")
@@ -156,7 +158,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     reopened.sees("inside Region 1")
     reopened.tab("View")
     reopened.sees("Go there")
-    reopened.save(pictures / "tour_6_reopened.png")
+    reopened.save(pictures / "tour_6_reopened.jpg")
     assert [pose.name for pose in project.bookmarks] == ["View 1", "View 2"]
 
 

@@ -153,3 +153,23 @@ def test_six_turns_bring_up_back_to_where_it_was():
         seen.append(tuple(up))
     assert len(set(seen)) == 6
     assert seen[-1] == (0, -1, 0)
+
+
+def test_before_is_the_scene_readied_for_close_views_where_it_was(textured_board, camera, fast_rasterizer):
+    """Readying is part of opening: the comparison shows what upgrades did, and nothing else."""
+    from gaussian_lens_app.scene import Patch
+    from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_NAME
+
+    session = Session(textured_board.scene, rasterizer=fast_rasterizer, capture=textured_board.capture)
+    rows = torch.arange(len(session.scene))
+    wider = dataclasses.replace(session.scene, log_scales=session.scene.log_scales + 0.3)
+    session.work.by_hand(Patch(rows, wider, rows, rows), CLOSE_VIEWS_NAME, CLOSE_VIEWS)
+    readied = fast_rasterizer.render(wider, camera).rgb
+    session.delete_splats(rows < 50, "Some removed")
+    painter = Painter(session)
+    assert torch.allclose(painter.paint(camera, Looks(before=True)), readied, atol=1e-5)
+    assert not torch.allclose(painter.paint(camera, Looks()), readied, atol=1e-3)
+    session.undo()
+    session.undo()
+    assert session.baseline is session.original
+    session.close()

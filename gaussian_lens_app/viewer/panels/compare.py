@@ -5,6 +5,7 @@ from __future__ import annotations
 import viser
 
 from gaussian_lens_app.session import SceneChanged
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 
@@ -16,6 +17,7 @@ REASONS = {
     "remove": "Removed {}.",
     "flip": "Shows {} instead.",
     "delete": "{}.",
+    CLOSE_VIEWS: "Readied for close views: coarse splats lost their needles. Undo takes it back.",
 }
 
 
@@ -32,7 +34,11 @@ class CompareSection:
             )
             self._force.on_click(lambda event: desk.attempt(desk.session.force, event.client))
             self._before = gui.add_button(
-                "Show before", icon=viser.Icon.EYE, color="gray", disabled=True, hint="The scene as opened. Key: C"
+                "Show before",
+                icon=viser.Icon.EYE,
+                color="gray",
+                disabled=True,
+                hint="Without upgrades. Key: C",
             )
             self._before.on_click(lambda _: self.toggle_before())
             self._split_on = gui.add_checkbox("Split", False, hint="Before on the left, after on the right. Key: X")
@@ -76,6 +82,6 @@ class CompareSection:
         session, looks = self.desk.session, self.desk.display.looks
         self._steps.visible = session.can_undo or session.can_redo
         self._force.visible = session.refused is not None
-        self._before.disabled = not (looks.before or session.history)
+        self._before.disabled = not looks.before and session.edited is session.baseline
         self._before.label = "Show after" if looks.before else "Show before"
         self._before.color = "orange" if looks.before else "gray"
