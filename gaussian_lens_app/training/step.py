@@ -123,6 +123,14 @@ def run_sample(
     return Errors(before, sum(ready.pixels) / weight, tuple(after))
 
 
+def sample_error(sample: Sample, moving: Gaussians, rasterizer: Rasterizer) -> float:
+    """Mean squared error of some Gaussians in the place of the sample's own, on its targets."""
+    inputs, targets = sample.inputs, sample.targets
+    with torch.no_grad():
+        errors = [float(_error(inputs.frozen, moving, target, rasterizer, inputs.mode)) for target in targets]
+    return sum(errors) / sum(_weight(target) for target in targets)
+
+
 def _error(frozen: Gaussians, moving: Gaussians, target: Target, rasterizer: Rasterizer, mode: RenderMode) -> Tensor:
     """Weighted sum of squared errors in a window, differentiable in `moving`."""
     scene = Gaussians.concat([frozen, moving])
