@@ -99,7 +99,8 @@ class Session:
         if not edits or edits[0].name != CLOSE_VIEWS_NAME:
             return self.original
         if self._baseline is None or self._baseline[0] is not edits[0]:
-            self._baseline = (edits[0], edits[0].redo(self.original))
+            alone = len(edits) == 1
+            self._baseline = (edits[0], self.edited if alone else edits[0].redo(self.original))
         return self._baseline[1]
 
     @property

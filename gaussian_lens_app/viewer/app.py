@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import viser
 
 from gaussian_lens_app.session import SceneChanged, SelectionChanged, Session
 from gaussian_lens_app.session.events import Event
@@ -51,9 +52,7 @@ class View:
         set_theme(self.server)
         place_panel(self.server)
         self.flights = Flights(unit)
-        self.box_tool = BoxTool(
-            self.server, session, self.host, changed=lambda: self.desk.refresh(), boxed=self.flights.forget
-        )
+        self.box_tool = BoxTool(self.server, session, self.host, changed=lambda: self.desk.refresh(), boxed=self._boxed)
         self.desk = Desk(
             self.server,
             session,
@@ -91,6 +90,12 @@ class View:
         self._unsubscribe()
         self.host.stop()
         stop_server(self.server)
+
+    def _boxed(self, client: viser.ClientHandle) -> None:
+        """A new box: there is no way back from the old one, and marks would hide the tint."""
+        self.flights.forget(client)
+        if self.display.looks.missing:
+            self.display.set(missing=False)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, SceneChanged | SelectionChanged):

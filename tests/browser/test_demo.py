@@ -70,10 +70,10 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
 
     # Box it: the first suggestion is the sticker.
     box = (205, 165, 345, 300)
-    screen.press("Hide the marks")
-    screen.settled()
+    assert screen.button("Show before").is_disabled()  # nothing is upgraded yet
     screen.drag(box)
     screen.sees("Gaussians selected")
+    screen.button("What is blurred here?").wait_for()
     screen.sees("new Gaussians")
     assert not screen.page.get_by_text("Box what you care about").first.is_visible()
     screen.settled()

@@ -95,3 +95,31 @@ def test_what_one_does_to_the_selection_the_others_see(flat):
         other.last_frame()
         assert any("Gaussians selected" in str(message) for message in other.messages)
     assert session.selection.picks[0].how is Combine.NEW
+
+
+def test_progress_never_jumps_back_in_the_browser(flat):
+    viewer, session = flat
+    paint = session._upgrade
+
+    def stumbling(request, report):
+        for fraction in (0.1, 0.6, 0.3, 0.2, 0.7, 0.5, 0.9):
+            report(f"Working {fraction}", fraction)
+            time.sleep(0.05)
+        return paint(request, lambda stage, fraction: None)
+
+    session._upgrade = stumbling
+    with ScriptedBrowser(viewer.url) as browser:
+        browser.look(EYE, CENTRE)
+        browser.last_frame()
+        box = a_box(viewer)
+        session.select(box)
+        while session.selection.pending:
+            time.sleep(0.01)
+        viewer.panel.upgrade.run("refine")
+        viewer.panel.upgrade.jobs[-1].result(10)
+        browser.last_frame()
+        bar = viewer.panel.upgrade._bar._impl.uuid
+        updates = [m["updates"] for m in browser.messages if m["type"] == "GuiUpdateMessage" and m["uuid"] == bar]
+    seen = [update["value"] for update in updates if "value" in update]
+    assert len(seen) >= 3
+    assert seen == sorted(seen)
