@@ -21,7 +21,7 @@ class Evaluate:
     """Folder with photos and cameras."""
     scene: Path
     """Scene made from the other photos at low resolution (PLY)."""
-    methods: tuple[str, ...] = ("input", "pixels", "fit-only", "refine")
+    methods: tuple[str, ...] = ("input", "band-limited", "pixels", "fit-only", "refine")
     """input (unchanged), full (the whole scene optimised: the ceiling), and any upgrade methods."""
     holdout: Holdout = "8:4"
     """Test photos: those whose index modulo EVERY is OFFSET."""

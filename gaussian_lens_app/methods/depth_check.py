@@ -16,9 +16,10 @@ from gaussian_lens_app.methods.targets import Target
 class DepthCheckSettings:
     """How far a pixel may move along its ray and what counts as agreement."""
 
-    steps: int = 5
-    """Candidates on either side of the scene's depth."""
-    pixels_per_step: float = 1.5
+    steps: int = 20
+    """Candidates on either side of the scene's depth. With 5 of 1.5 pixels `refine` gained 0.1 dB less on banana's boxes
+    and on brighton_beach's, where the scene is wrong by more."""
+    pixels_per_step: float = 2.0
     """A step moves the pixel so far in the other photo that moves most."""
     photos: int = 3
     """Photos compared with, those nearest to the pixel's own."""
