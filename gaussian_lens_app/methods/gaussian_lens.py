@@ -38,6 +38,8 @@ class LensSettings:
     """Times the network runs, each time on fresh renders; fewer when the seconds run out."""
     photos: int = 4
     """The best photos are looked at; six took half as long again for no gain on the training captures."""
+    fit_photos: int = 8
+    """Refining fits to so many of them."""
     pixel_photos: int = 2
     """Pixel Gaussians come from so many of them."""
     least_stride: int = 3
@@ -90,9 +92,9 @@ class GaussianLens:
         weights = self.settings.weights
         network = load_released("gaussian-lens", device) if weights is None else load_lens(weights, device)
         report("Reading the photos", 0.0)
-        windows, stops = self._windows(task)
+        fitted, stops = self._windows(task)
         report("Placing pixel Gaussians", 0.1)
-        inputs, stride = self._inputs(task, windows, stops)
+        inputs, stride = self._inputs(task, fitted, stops)
         if not network.config.pixels:
             inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, task.scene.device))
         end = 0.5 if self.settings.refine else 0.95
@@ -100,7 +102,7 @@ class GaussianLens:
         moving, steps = forward.gaussians, 0
         if self.settings.refine and time.monotonic() < deadline:
             fit = fit_local(
-                inputs.frozen, moving, windows, stops, task.rasterizer, task.mode,
+                inputs.frozen, moving, fitted, stops, task.rasterizer, task.mode,
                 self.settings.local.within(task.budget.seconds),
                 within(report, end, 0.98), seconds=max(0.05, deadline - time.monotonic()), seed=task.seed,
             )  # fmt: skip
@@ -143,11 +145,12 @@ class GaussianLens:
         return Forward(best, number, tuple(errors), clock.seconds)
 
     def _windows(self, task: Task) -> tuple[list[Target], list[Target]]:
-        """(photos to look at, photos kept out where there are enough)."""
+        """(photos to look at and, when refining, more to fit to; photos kept out where there are enough)."""
         capture, views = task.capture, list(task.region.views)
         assert capture is not None
         kept = [views.pop(STOP_RANK)] if len(views) > STOP_RANK + 1 else []
-        chosen = [*kept, *views[: self.settings.photos]]
+        count = max(self.settings.photos, self.settings.fit_photos if self.settings.refine else 0)
+        chosen = [*kept, *views[:count]]
         targets = [make_target(task.scene, capture, view, task.rasterizer, task.mode) for view in chosen]
         if self.settings.exposure:
             targets = matched_exposures(targets, task.scene, capture, task.rasterizer, task.mode)
@@ -163,7 +166,8 @@ class GaussianLens:
         )
         selected = task.region.selected
         frozen = surroundings(task.scene, selected, [*windows, *stops])
-        return LensInputs(frozen, task.scene.take(selected), new, tuple(windows), task.mode), stride
+        looked_at = tuple(windows[: self.settings.photos])
+        return LensInputs(frozen, task.scene.take(selected), new, looked_at, task.mode), stride
 
     def _patch(
         self, task: Task, inputs: LensInputs, moving: Gaussians, keep: Bool[Tensor, "P"], forward: Forward, steps: int
