@@ -48,7 +48,7 @@ def test_every_subcommand_explains_each_of_its_arguments(name, capsys):
         cli.main([name, "--help"])
     text = capsys.readouterr().out
     for field in dataclasses.fields(cli.SUBCOMMANDS[name]):
-        positional = field.name in ("scene", "capture", "file") and f"--{field.name}" not in text
+        positional = field.name in ("scene", "capture", "file", "network") and f"--{field.name}" not in text
         assert positional or f"--{field.name.replace('_', '-')}" in text
     assert cli.SUBCOMMANDS[name].__doc__.split("\n")[0].split(",")[0] in text
 
