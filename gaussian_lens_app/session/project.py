@@ -58,6 +58,8 @@ class Project:
     bookmarks: tuple[Pose, ...] = ()
     up: tuple[float, float, float] | None = None
     """Which way is up on the screen, where the user turned it; the scene's own frame stays."""
+    home: Pose | None = None
+    """The first view."""
     session: Session | None = None
     told: GsrError | None = None
     """Why the last change is not on disk; None: it is."""
@@ -84,6 +86,10 @@ class Project:
 
     def set_bookmarks(self, bookmarks: tuple[Pose, ...]) -> None:
         self.bookmarks = bookmarks
+        self._save_quietly()
+
+    def set_home(self, home: Pose) -> None:
+        self.home = home
         self._save_quietly()
 
     def set_up(self, up: tuple[float, float, float]) -> None:
@@ -120,6 +126,7 @@ class Project:
             "next": [work.next_id, work.next_key],
             "bookmarks": [pose_json(pose) for pose in self.bookmarks],
             "up": None if self.up is None else list(self.up),
+            "home": None if self.home is None else pose_json(self.home),
         }
 
 
@@ -155,6 +162,7 @@ def open_project(folder: Path, device: str = "auto", **how: Any) -> tuple[Sessio
     try:
         session.work = _workspace(folder, data, session.original)
         bookmarks = tuple(pose_of(pose) for pose in data["bookmarks"])
+        home = None if data.get("home") is None else pose_of(data["home"])
         up = None if data["up"] is None else tuple(float(value) for value in data["up"])
         if up is not None and len(up) != 3:
             raise ValueError("up is no direction")
@@ -164,7 +172,7 @@ def open_project(folder: Path, device: str = "auto", **how: Any) -> tuple[Sessio
     except _DAMAGED as error:
         session.close()
         raise BadFile(f"{folder / FILE} is damaged ({_short(error)}): restore it from a copy.") from error
-    project = Project(folder, scene, capture, bookmarks, up, _written={edit["key"] for edit in data["edits"]})
+    project = Project(folder, scene, capture, bookmarks, up, home, _written={edit["key"] for edit in data["edits"]})
     project.attach(session)
     return session, project
 

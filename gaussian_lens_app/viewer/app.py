@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -24,6 +25,17 @@ from gaussian_lens_app.viewer.server import start_server, stop_server, url_of
 from gaussian_lens_app.viewer.theme import place_panel, set_theme
 
 
+def _home(session: Session, project: Project | None, first_photo: int) -> Pose:
+    """The first view: the project's, else a photo's, else the whole scene's; with the project's up."""
+    up = None if project is None else project.up
+    if project is not None and project.home is not None:
+        return project.home if up is None else dataclasses.replace(project.home, up=np.array(up))
+    home = first_view(session.scene, session.capture, session.rasterizer, first_photo, up)
+    if project is not None:
+        project.set_home(home)
+    return home
+
+
 class View:
     """A session in the browser. It listens once made; `serve` waits, `stop` frees the port."""
 
@@ -42,8 +54,7 @@ class View:
         self.session = session
         self.server = start_server(host, port)
         self._stopped = threading.Event()
-        up = None if project is None else project.up
-        home = first_view(session.scene, session.capture, session.rasterizer, first_photo, up)
+        home = _home(session, project, first_photo)
         unit = unit_of(home)
         self._set_first_view(home, unit)
         self.display = Display(session, float(np.linalg.norm(home.look_at - home.position)))

@@ -91,6 +91,7 @@ def _save_from_the_first_step_on(viewer: View, scene: Path, capture: Path | None
         try:
             folder = free_folder(viewer.desk.exports, f"{scene.stem or 'scene'}_project")
             viewer.desk.project = new_project(folder, scene, capture, viewer.session)
+            viewer.desk.project.set_home(viewer.desk.home)
             viewer.desk.set_bookmarks(viewer.desk.bookmarks)
         except (GsrError, OSError) as error:
             viewer.desk.tell(None, "Your work is not saved", str(error), bad=True)

@@ -148,7 +148,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     exported = formats.load(tmp_path / "scene_edited.ply").gaussians
     assert len(exported) == len(demo.scene)
     again, project = open_project(tmp_path / "bananas", "cpu")
-    reopened = opened(again, project=project, first_photo=start)
+    reopened = opened(again, project=project)
     reopened.sees("saved in bananas")
     shown = reopened.settled()
     assert (

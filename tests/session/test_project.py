@@ -50,6 +50,7 @@ def worked(scene, tmp_path):
     session.rename_region(1, "Leaf")
     project.set_bookmarks((Pose(np.ones(3), np.zeros(3), np.array([0.0, -1, 0]), 0.8, "Front"),))
     project.set_up((0.0, 0.0, 1.0))
+    project.set_home(project.bookmarks[0])
     yield session, project.folder
     session.close()
 
@@ -66,6 +67,8 @@ def test_a_reopened_project_is_as_it_was_left(worked):
     assert again.regions[1].current.outcome.verdict == session.regions[1].current.outcome.verdict
     assert project.bookmarks[0].name == "Front"
     assert project.up == (0.0, 0.0, 1.0)
+    assert project.home is not None
+    assert np.array_equal(project.home.position, np.ones(3))
     again.show_region(3)
     session.show_region(3)
     assert same_bits(again.scene, session.scene)
