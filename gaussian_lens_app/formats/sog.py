@@ -43,7 +43,8 @@ class _Parts:
         self.name = path.name if path.name != META else path.resolve().parent.name
         self.folder = path if path.is_dir() else path.parent if path.name == META else None
         self.archive = None if self.folder else self._open(path)
-        self.held = sum(self.size(part) for part in self._names())
+        # What lies on the disk: what a zip's members unpack to is as easily claimed as a count.
+        self.held = path.stat().st_size if self.archive else sum(self.size(part) for part in self._names())
 
     def read(self, part: Any, most: int) -> bytes:
         """One file's bytes; a name that leads elsewhere is refused, and so is one of more than `most` bytes."""

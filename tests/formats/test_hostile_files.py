@@ -81,6 +81,19 @@ def test_a_file_edited_anywhere_is_a_scene_or_a_sentence(file, folder):
     run()
 
 
+def test_padding_that_packs_away_earns_a_sog_no_more_gaussians(tmp_path):
+    path = tmp_path / "a.sog"
+    with zipfile.ZipFile(CORPUS / "bundle.sog") as bundle, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in bundle.namelist():
+            data = bundle.read(name)
+            if name == "meta.json":
+                data = json.dumps({**json.loads(data), "count": 4_000_000}).encode()
+            archive.writestr(name, data)
+        archive.writestr("padding.webp", bytes(3 << 20))
+    with pytest.raises(BadFile, match="claims 4000000"):
+        load(path)
+
+
 @pytest.mark.parametrize("name", ["two.spz", "three.spz"])
 def test_what_is_edited_inside_a_gzip_stream_is_a_scene_or_a_sentence(name, folder):
     """Checksums would hide the reader behind zlib."""
