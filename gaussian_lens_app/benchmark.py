@@ -25,6 +25,7 @@ from gaussian_lens_app.evaluation.rows import Row
 from gaussian_lens_app.formats import load, load_capture, save
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, find_method
+from gaussian_lens_app.networks.weights import RELEASED
 from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, for_device
@@ -112,7 +113,12 @@ def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Ra
         keep=_keeper(settings.save),
     )
     facts = _facts(settings, rasterizer, context, test)
-    facts["render_modes"] = {"chosen": name, "eps2d": mode.eps2d, "context_psnr": mode_figures}
+    facts["render_modes"] = {
+        "chosen": name,
+        "eps2d": mode.eps2d,
+        "band_limited": start is not scene,
+        "context_psnr": mode_figures,
+    }
     return Evaluation(facts, _all_rows(benchmark, settings, facts, within(report, ready, 1.0)))
 
 
@@ -202,5 +208,6 @@ def _facts(settings: EvaluateSettings, rasterizer: Rasterizer, context: Capture,
         "rasterizer": rasterizer.name,
         "threads": torch.get_num_threads(),
         "versions": versions(),
+        "weights": {name: release.sha256 for name, release in RELEASED.items()},
         "settings": chosen,
     }

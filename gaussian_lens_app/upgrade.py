@@ -60,6 +60,8 @@ def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
         raise NothingSelected("The box holds no Gaussian that the photos see: drag it over something that is drawn.")
     clock.lap("select")
     judge_views = _judge_views(request, region)
+    budget = dataclasses.replace(request.budget, seconds=request.budget.seconds / len(judge_views))
+    request = dataclasses.replace(request, budget=budget)
     folds = [_run_method(request, region, view, within(report, *span)) for view, span in _spans(judge_views)]
     clock.lap("method")
     report("Judging", 0.9)

@@ -22,7 +22,8 @@ class Evaluate:
     scene: Path
     """Scene made from the other photos at low resolution (PLY)."""
     methods: tuple[str, ...] = ("input", "band-limited", "pixels", "fit-only", "refine")
-    """input (unchanged), full (the whole scene optimised: the ceiling), and any upgrade methods."""
+    """input (unchanged), band-limited (what upgrades start from), full (the whole scene optimised: the ceiling), and
+    any upgrade methods."""
     holdout: Holdout = "8:4"
     """Test photos: those whose index modulo EVERY is OFFSET."""
     boxes: int = 3

@@ -41,7 +41,7 @@ class Upgrade:
     output: Output
     """PLY to write."""
     method: str = "refine"
-    """How to sharpen: refine, fit-only or pixels."""
+    """How to sharpen: refine, fit-only, pixels, gaussian-lens or gaussian-lens+refine."""
     budget_seconds: float = 10.0
     """Seconds the method may take, selecting and judging apart."""
     budget_gaussians: int = 60_000

@@ -143,9 +143,9 @@ def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Ro
         return _row(benchmark, spot, method, spot.start, applied=True)
     if method == FULL:
         assert benchmark.full is not None
-        return _kept(
-            benchmark, benchmark.full, _row(benchmark, spot, method, _compared(benchmark, spot, benchmark.full))
-        )
+        added = len(benchmark.full) - len(benchmark.start)
+        compared = _compared(benchmark, spot, benchmark.full)
+        return _kept(benchmark, benchmark.full, _row(benchmark, spot, method, compared, gaussians_added=added))
     trial = _trial(benchmark, spot, method)
     forget_peak(benchmark.rasterizer.name)
     started = time.monotonic()
@@ -232,6 +232,7 @@ def _row(
         budget_seconds=benchmark.budget.seconds,
         gaussians_before=len(benchmark.scene),
         applied=applied,
+        psnr_start=spot.start.figures(spot.box).psnr,
         **measured(*(comparison.figures(spot.box) for comparison in (spot.before, shown, candidate))),
         **{**defaults, **facts},
     )

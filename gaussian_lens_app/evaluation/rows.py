@@ -26,6 +26,8 @@ class Row:
     render_mode: str
     applied: bool
     psnr_before: float
+    psnr_start: float
+    """Of what the upgrade started from: the input, band-limited where it was."""
     psnr_after: float
     psnr_candidate: float
     """Of the method's result, whether it was applied or refused."""
@@ -129,9 +131,10 @@ def _means(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def judge_record(rows: Sequence[Row]) -> dict[str, int]:
-    """How often the judge was right about the test photo, among the rows it measured."""
+    """How often the judge was right about the test photo, among the rows it measured: both compare the result with what
+    it started from."""
     judged = [row for row in rows if row.judge_gain_db is not None]
-    better = [row.candidate_gain > 0 for row in judged]
+    better = [row.psnr_candidate > row.psnr_start for row in judged]
     pairs = list(zip([row.applied for row in judged], better, strict=True))
     return {
         "accepted_better": pairs.count((True, True)),

@@ -17,12 +17,14 @@ class DepthCheckSettings:
     """How far a pixel may move along its ray and what counts as agreement."""
 
     steps: int = 20
-    """Candidates on either side of the scene's depth. With 5 of 1.5 pixels `refine` gained 0.1 dB less on banana's boxes
-    and on brighton_beach's, where the scene is wrong by more."""
+    """Candidates on either side of the scene's depth. With 5 of 1.5 pixels `refine` gained 0.1 dB less on banana
+    and on brighton_beach, where the scene is wrong by more."""
     pixels_per_step: float = 2.0
     """A step moves the pixel so far in the other photo that moves most."""
     photos: int = 3
     """Photos compared with, those nearest to the pixel's own."""
+    farthest: float = 0.25
+    """At most this part nearer or farther (as a logarithm): photos without parallax must not move a pixel at will."""
     better: float = 0.9
     """A candidate wins when its cost is below this part of the present depth's."""
     tolerance: float = 0.2
@@ -101,7 +103,7 @@ def _candidates(depths: Tensor, sights: list[Sight], settings: DepthCheckSetting
     for sight in sights if bool(usable.any()) else []:
         moved = sight.pixels(depths * (1 + nudge))[0] - sight.pixels(depths)[0]
         fastest = max(fastest, float(moved[usable][:, 0].norm(dim=-1).median()) / nudge)
-    step = min(settings.pixels_per_step / fastest, 0.05)
+    step = min(settings.pixels_per_step / fastest, settings.farthest / settings.steps)
     return torch.exp(step * torch.arange(-settings.steps, settings.steps + 1, device=depths.device))
 
 

@@ -38,6 +38,8 @@ class PixelSettings:
 
 def pixel_gaussians(target: Target, others: list[Target], stride: int, settings: PixelSettings) -> Gaussians:
     """New Gaussians (SH degree 0) for the masked pixels of a photo, one per `stride` x `stride` block."""
+    if stride > min(target.photo.shape[:2]):
+        return Gaussians.empty(0, target.photo.device)
     positions = _block_centres(target, stride)
     photo = _block_means(target.photo, stride)
     render = _block_means(target.render.rgb, stride)

@@ -36,34 +36,32 @@ def band_limited(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Raster
     if extra <= 0 or not cameras:
         return scene
     cameras = [camera.to(scene.device) for camera in cameras]
-    weights = _visibility(scene, cameras, rasterizer)
-    seen = weights.sum(0) > 0
-    weights = weights / weights.sum(0).clamp_min(1e-12)
-    footprints = torch.stack([_pixel_areas(scene, camera) for camera in cameras])
-    variances = extra * torch.exp((weights * footprints.log()).sum(0))
+    seen, sizes = scene.means.new_zeros(2, len(scene))
+    for camera in cameras:
+        weights = _visibility(scene, camera, rasterizer)
+        seen, sizes = seen + weights, sizes + weights * _pixel_areas(scene, camera).log()
+    share = seen.clamp_min(1e-12)
+    variances = extra * torch.exp(sizes / share)
     wide = dataclasses.replace(scene, log_scales=0.5 * torch.log(scene.scales**2 + variances[:, None]))
-    fading = sum(
-        weight * (_log_compensation(scene, camera, mode) - _log_compensation(wide, camera, ANTIALIASED))
-        for weight, camera in zip(weights, cameras, strict=True)
-    )
-    opacities = (scene.opacities * torch.exp(torch.as_tensor(fading))).clamp(1e-6, OPACITY_MAX)
+    fading = torch.zeros_like(seen)
+    for camera in cameras:
+        change = _log_compensation(scene, camera, mode) - _log_compensation(wide, camera, ANTIALIASED)
+        fading = fading + _visibility(scene, camera, rasterizer) * change
+    opacities = (scene.opacities * torch.exp(fading / share)).clamp(1e-6, OPACITY_MAX)
     limited = dataclasses.replace(wide, logit_opacities=torch.logit(opacities))
     return Gaussians(
         **{
-            name: torch.where(seen.view(-1, *[1] * (old.dim() - 1)), new, old)
+            name: torch.where((seen > 0).view(-1, *[1] * (old.dim() - 1)), new, old)
             for (name, new), (_, old) in zip(limited.tensors(), scene.tensors(), strict=True)
         }
     )
 
 
-def _visibility(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer) -> Float[Tensor, "C N"]:
-    """Blending weight of each Gaussian in each camera, in pixels of a small picture."""
-    rows = []
-    for camera in cameras:
-        small = camera.with_long_side(LOOK_LONG_SIDE)
-        everywhere = torch.ones(small.height, small.width, 1, device=scene.device)
-        rows.append(rasterizer.contributions(scene, small, everywhere)[:, 0])
-    return torch.stack(rows)
+def _visibility(scene: Gaussians, camera: Camera, rasterizer: Rasterizer) -> Float[Tensor, "N"]:
+    """Blending weight of each Gaussian, in pixels of a small picture."""
+    small = camera.with_long_side(LOOK_LONG_SIDE)
+    everywhere = torch.ones(small.height, small.width, 1, device=scene.device)
+    return rasterizer.contributions(scene, small, everywhere)[:, 0]
 
 
 def _pixel_areas(scene: Gaussians, camera: Camera) -> Float[Tensor, "N"]:

@@ -28,7 +28,7 @@ def close_views_patch(edited: Edited, capture: Capture | None, rasterizer: Raste
     if mode.eps2d <= ANTIALIASED.eps2d:
         return None
     report("Widening splats for close views", 0.5)
-    step = max(1, len(capture) // CAMERAS)
+    step = -(-len(capture) // CAMERAS)
     limited = band_limited(edited.scene, [photo.camera for photo in capture.photos[::step]], rasterizer, mode)
     rows = torch.arange(len(limited))
     provenance = {"method": "band-limit", "eps2d": mode.eps2d}

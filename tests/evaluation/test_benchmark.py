@@ -42,7 +42,8 @@ def test_the_json_says_what_was_measured_on_what(folder):
     assert report["test_photos"] == ["photo_04.png"]
     assert len(report["context_photos"]) == 8
     row = {
-        "photo", "box", "method", "mode", "render_mode", "applied", "psnr_before", "psnr_after", "psnr_candidate",
+        "photo", "box", "method", "mode", "render_mode", "applied", "psnr_before", "psnr_start", "psnr_after",
+        "psnr_candidate",
         "ssim_before", "ssim_after", "ms_ssim_before", "ms_ssim_after", "outside_psnr_before", "outside_psnr_after",
         "judge_gain_db", "judge_photo", "seconds", "judge_seconds", "budget_seconds", "gaussians_before",
         "gaussians_removed", "gaussians_added", "peak_memory_mb",

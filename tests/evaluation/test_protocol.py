@@ -100,6 +100,7 @@ def test_every_method_gets_the_same_boxes_and_input_is_unchanged(made):
     boxes = {method: [row.box for row in rows if row.method == method] for method in ("input", "fake", "full")}
     assert boxes["input"] == boxes["fake"] == boxes["full"]
     assert all(row.gain == 0 and not row.applied for row in rows if row.method == "input")
+    assert {row.gaussians_added for row in rows if row.method == "full"} == {len(made.truth) - len(made.scene)}
     pairs = [[row.psnr_after for row in rows if row.method == method] for method in ("fake", "full")]
     assert pairs[0] == pytest.approx(pairs[1], abs=1e-4)
 

@@ -15,7 +15,8 @@ from gaussian_lens_app.evaluation.table import pooled, table
 def row(method: str = "refine", gain: float = 1.0, applied: bool = True, judge: float | None = 1.0, **changes) -> Row:
     values = {
         "photo": "a.jpg", "box": (0, 0, 4, 4), "method": method, "mode": "box", "render_mode": "classic",
-        "applied": applied, "psnr_before": 20.0, "psnr_after": 20.0 + gain * applied, "psnr_candidate": 20.0 + gain,
+        "applied": applied, "psnr_before": 20.0, "psnr_start": 20.0,
+        "psnr_after": 20.0 + gain * applied, "psnr_candidate": 20.0 + gain,
         "ssim_before": 0.5, "ssim_after": 0.6, "ssim_candidate": 0.6, "ms_ssim_before": None, "ms_ssim_after": None,
         "outside_psnr_before": 21.0, "outside_psnr_after": 21.1, "gradient_energy_before": 0.1,
         "gradient_energy_after": 0.1, "gradient_energy_photo": 0.2, "judge_gain_db": judge, "judge_noise_db": 0.1,

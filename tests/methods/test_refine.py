@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -7,7 +8,10 @@ from gaussian_lens_app.errors import JobCancelled, MethodError, NeedsMissing, No
 from gaussian_lens_app.evaluation.judge import window_psnr_gain
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import METHODS, Budget, Task, find_method
+from gaussian_lens_app.methods.depth_check import DepthCheckSettings, check_depths
+from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
 from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine, RefineSettings
+from gaussian_lens_app.methods.targets import make_target
 from gaussian_lens_app.optimize.local import LocalFitSettings
 from gaussian_lens_app.raster import for_device
 from gaussian_lens_app.scene import Box, Gaussians
@@ -141,3 +145,18 @@ def test_more_seconds_mean_denser_gaussians_and_more_steps_and_a_gaussian_budget
 
 def test_pixels_alone_are_as_dense_as_the_gaussian_budget_allows():
     assert RefineSettings(fit=False).stride(46_000, Budget(0.1)) == 1
+
+
+def test_a_stride_larger_than_the_window_adds_nothing(task):
+    target = make_target(task.scene, task.capture, task.region.views[0], task.rasterizer, task.mode)
+    assert len(pixel_gaussians(target, [], 10_000, PixelSettings())) == 0
+
+
+def test_photos_without_parallax_move_no_pixel_far(task):
+    target = make_target(task.scene, task.capture, task.region.views[0], task.rasterizer, task.mode)
+    x0, y0, x1, y1 = target.rect
+    positions = torch.tensor([[[(x0 + x1) / 2.0, (y0 + y1) / 2.0]]])
+    depths = torch.full((1, 1), 3.0)
+    settings = DepthCheckSettings()
+    moved, _ = check_depths(target, positions, depths, [target, target], 6, settings)
+    assert abs(math.log(float(moved) / 3.0)) <= settings.farthest + 1e-5
