@@ -65,7 +65,7 @@ def save_ply(
     """Write rows in the layout's way (INRIA's own when None); `sources` are rows of the layout's columns, -1 new."""
     if not len(gaussians):
         raise ExportError(f"{path} was not written: the scene holds no Gaussian.")
-    layout = layout or Layout(_plain_header(gaussians.sh_degree))
+    layout = layout or Layout(plain_header(gaussians.sh_degree))
     gaussians, header = _fit_degree(gaussians.detach().to("cpu"), layout.header)
     header = header.with_vertex(dataclasses.replace(header.vertex, count=len(gaussians)))
     with write_atomically(path) as file:
@@ -165,7 +165,7 @@ def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max).astype(dtype)
 
 
-def _plain_header(degree: int) -> Header:
+def plain_header(degree: int) -> Header:
     """What INRIA's own code writes; its viewer expects the normals, always zero."""
     names = property_names(degree)
     names = (*names[:3], *_NORMALS, *names[3:])

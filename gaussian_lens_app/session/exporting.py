@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import ExportError
-from gaussian_lens_app.formats.ply import property_names
-from gaussian_lens_app.formats.ply_header import Element, Header, Property
+from gaussian_lens_app.formats import ply
+from gaussian_lens_app.formats.ply_header import Property
 from gaussian_lens_app.scene import Capture, Gaussians, Kind, Region
 from gaussian_lens_app.session.classic import compensated
 from gaussian_lens_app.session.glb import write_glb
@@ -22,6 +22,9 @@ from gaussian_lens_app.session.history import Edit, Edited
 
 KIND, REGION = "provenance", "region"
 """Names of the optional properties of a PLY: a `Kind`, and the number of the region of the upgrade (0: none)."""
+
+POINTS = "GLB: a coloured point for each Gaussian that is not faint; the splats themselves are lost."
+SILENT = "Some of these Gaussians are invented, which only the header of a PLY says."
 
 Titled = tuple[tuple[str, Edit], ...]
 """Edits in force with what the user calls them."""
@@ -36,7 +39,8 @@ class ExportSettings:
     region: int = 0
     """Number of the region, where the part is one."""
     provenance: bool = False
-    """Write where each Gaussian comes from as two more properties (PLY only)."""
+    """Write where each Gaussian comes from as two more properties (plain PLY only; kept without asking where the
+    scene was opened from a PLY that has them)."""
     classic: bool = False
     """Made for viewers without antialiasing: opacities carry what the 2D filter would have taken from them."""
 
@@ -59,15 +63,23 @@ def write_scene(
                 "Compensating for other viewers needs photos with cameras: open the scene with --capture."
             )
         scene = compensated(scene, capture)
-    if path.suffix.lower() == ".glb":
+    if settings.provenance and not _is_plain(path):
+        raise ExportError(f"{path.name} was not written: only a plain PLY can say where each Gaussian comes from.")
+    if _is_points(path):
         return write_glb(path, scene)
     like, sources = file, known.sources
-    if settings.provenance or _has_provenance(file):
-        if path.suffix.lower() != ".ply":
-            raise ExportError(f"{path.name} was not written: only PLY files can say where each Gaussian comes from.")
+    if _is_plain(path) and (settings.provenance or _has_provenance(file)):
         like, sources = _with_provenance(scene, known, file)
     formats.save(path, scene, like=like, sources=sources, comments=comments(known.kinds, edits, settings))
     return path
+
+
+def losses(path: Path, edited: Edited, settings: ExportSettings, selection: Region | None) -> tuple[str, ...]:
+    """Sentences on what the file of that name will not say or not exactly. ExportError when the part is empty."""
+    rows = part_rows(edited, settings, selection).nonzero()[:, 0]
+    said = (POINTS,) if _is_points(path) else formats.losses(path, edited.scene.to("cpu").take(rows))
+    invented = bool((edited.rows.kinds[rows] == Kind.INVENTED).any())
+    return (*said, SILENT) if invented and path.suffix.lower() != ".ply" else said
 
 
 def part_rows(edited: Edited, settings: ExportSettings, selection: Region | None) -> Bool[Tensor, "N"]:
@@ -89,7 +101,8 @@ def comments(kinds: UInt8[Tensor, "N"], edits: Titled, settings: ExportSettings)
     lines = []
     for title, edit in edits:
         name = edit.name if title == edit.name else f"{title}, {edit.name}"
-        lines.append(f"{name}: {'by hand' if edit.verdict is None else edit.verdict.sentence}")
+        by = edit.patch.provenance.get("method", "by hand")
+        lines.append(f"{name}: {by if edit.verdict is None else edit.verdict.sentence}")
     invented = int((kinds == Kind.INVENTED).sum())
     if invented:
         lines.append(f"CONTAINS INVENTED DETAIL: no photo shows {invented} of these {len(kinds)} Gaussians as they are")
@@ -107,13 +120,22 @@ def kinds_in_file(file: formats.SceneFile | None) -> UInt8[Tensor, "N"] | None:
     return torch.from_numpy(np.clip(column, 0, max(Kind)).astype(np.uint8))
 
 
+def _is_points(path: Path) -> bool:
+    return path.suffix.lower() == ".glb"
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a PLY that can have properties of its own. UnknownFormat for no format at all."""
+    return not _is_points(path) and formats.writer_for(path).name == ply.NAME
+
+
 def _has_provenance(file: formats.SceneFile | None) -> bool:
     return file is not None and file.layout is not None and KIND in file.layout.columns
 
 
 def _with_provenance(scene: Gaussians, known, file: formats.SceneFile | None) -> tuple[formats.SceneFile, Tensor]:
     """(a layout whose rows are those of `scene`, its sources) with the two properties at the end."""
-    layout = (None if file is None else file.layout) or _plain(scene.sh_degree)
+    layout = (None if file is None else file.layout) or formats.Layout(ply.plain_header(scene.sh_degree))
     sources = known.sources.numpy()
     columns = {name: _gathered(column, sources) for name, column in layout.columns.items()}
     columns[KIND] = known.kinds.numpy()
@@ -132,9 +154,3 @@ def _gathered(column: np.ndarray, sources: np.ndarray) -> np.ndarray:
     values[sources < 0] = 0
     return values
 
-
-def _plain(degree: int) -> formats.Layout:
-    names = property_names(degree)
-    names = (*names[:3], "nx", "ny", "nz", *names[3:])
-    vertex = Element("vertex", 0, tuple(Property(name, "float") for name in names))
-    return formats.Layout(Header("binary_little_endian", (vertex,)))

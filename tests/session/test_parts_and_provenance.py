@@ -1,5 +1,8 @@
 """Exports of a part, with provenance, for other viewers, as points."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,11 +11,15 @@ from fakes import BOX, Scripted, patch_of, random_scene, result_of, same_bits, s
 from plyfile import PlyData
 
 from gaussian_lens_app import formats
-from gaussian_lens_app.errors import ExportError
+from gaussian_lens_app.errors import ExportError, UnknownFormat
 from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
 from gaussian_lens_app.scene import Kind
 from gaussian_lens_app.session import ExportSettings, Session
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_NAME
+from gaussian_lens_app.session.exporting import losses
+
+NAMES = CLOSE_VIEWS_NAME, CLOSE_VIEWS
 
 
 def invented(request):
@@ -54,6 +61,53 @@ def test_invented_detail_is_said_in_the_header(session, tmp_path):
     assert "INVENTED" not in header(session.export(tmp_path / "out.ply"))
 
 
+def test_a_scene_opened_with_provenance_can_leave_in_every_format(session, tmp_path):
+    first = session.export(tmp_path / "first.ply", ExportSettings(provenance=True))
+    file = formats.load(first)
+    again = session_of(file.gaussians, file=file)
+    for name in ("out.compressed.ply", "out.splat", "out.spz", "out.sog", "out.glb"):
+        assert again.export(tmp_path / name).is_file()
+    kept = again.export(tmp_path / "out.ply")
+    again.close()
+    assert PlyData.read(kept)["vertex"].data["provenance"].tolist() == [0] * 5 + [Kind.INVENTED] * 2
+
+
+@pytest.mark.parametrize("name", ["out.compressed.ply", "out.spz", "out.glb"])
+def test_origins_asked_for_where_they_cannot_be_said_are_refused(session, tmp_path, name):
+    with pytest.raises(ExportError, match="only a plain PLY"):
+        session.export(tmp_path / name, ExportSettings(provenance=True))
+    assert not (tmp_path / name).exists()
+
+
+def test_what_a_format_loses_and_does_not_say_is_known_before_it_is_written(session, tmp_path):
+    def said(name):
+        return " ".join(losses(Path(name), session.edited, ExportSettings(), None))
+
+    assert said("out.ply") == ""
+    assert "Positions are rounded" in said("out.spz")
+    assert "point" in said("out.glb")
+    for name in ("out.splat", "out.spz", "out.sog", "out.glb"):
+        assert "invented" in said(name)
+    assert "invented" not in said("out.compressed.ply")
+    assert "INVENTED" in header(session.export(tmp_path / "out.compressed.ply"))
+    session.undo()
+    assert "invented" not in said("out.spz")
+    with pytest.raises(UnknownFormat):
+        said("out.docx")
+
+
+def test_an_edit_without_a_verdict_says_how_it_was_made(tmp_path):
+    session = session_of(random_scene(6))
+    session.work.by_hand(
+        dataclasses.replace(patch_of([0], random_scene(1)), provenance={"method": "band-limit"}), *NAMES
+    )
+    session.delete_splats(torch.arange(6) == 2, "Removed fitted splats")
+    said = header(session.export(tmp_path / "out.ply"))
+    session.close()
+    assert "Close views: band-limit" in said
+    assert "Removed fitted splats: by hand" in said
+
+
 def test_a_region_or_the_selection_alone(session, tmp_path):
     out = session.export(tmp_path / "region.ply", ExportSettings(part="region", region=1))
     assert same_bits(formats.load(out).gaussians, session.scene.take(torch.tensor([5, 6])))
@@ -76,8 +130,6 @@ def test_a_glb_holds_a_coloured_point_for_each_splat_that_shows(textured_board, 
 
 def fine_board(board):
     """The truth with splats half as large: smaller than a pixel of the photos."""
-    import dataclasses
-
     return dataclasses.replace(board.truth, log_scales=board.truth.log_scales - 1.2)
 
 
