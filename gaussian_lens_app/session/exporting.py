@@ -153,4 +153,3 @@ def _gathered(column: np.ndarray, sources: np.ndarray) -> np.ndarray:
     values = column[np.maximum(sources, 0)]
     values[sources < 0] = 0
     return values
-
