@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -67,7 +67,7 @@ class Arrangement:
         regions = tuple(region if one.number == region.number else one for one in self.regions)
         return dataclasses.replace(self, regions=regions)
 
-    def without(self, keys: Sequence[int]) -> Arrangement:
+    def without(self, keys: Collection[int]) -> Arrangement:
         """Those edits out of force; regions whose edit is gone are hidden."""
         edits = tuple(edit for edit in self.edits if edit.key not in keys)
         regions = tuple(dataclasses.replace(r, shown=False) if r.key in keys else r for r in self.regions)
@@ -83,6 +83,31 @@ class Arrangement:
             if any(builds_on(edit, earlier) for earlier in (first, *found)):
                 found.append(edit)
         return tuple(found)
+
+    def standing_on(self, number: int) -> tuple[Edit, ...]:
+        """Edits, of hidden regions and of alternatives too, that need a row that a region's upgrades put in."""
+        found = [one.edit for one in self.region(number).alternatives]
+        own = {edit.key for edit in found}
+        others = {edit.key: edit for edit in (*self.edits, *self.alternatives()) if edit.key not in own}
+        for earlier in found:  # it grows: what stands on what stands on it
+            above = [edit for edit in others.values() if builds_on(edit, earlier)]
+            found += [others.pop(edit.key) for edit in above]
+        return tuple(edit for edit in found if edit.key not in own)
+
+    def alternatives(self) -> tuple[Edit, ...]:
+        """The edits of all regions, whether in force or not."""
+        return tuple(one.edit for region in self.regions for one in region.alternatives)
+
+    def forgetting(self, keys: Collection[int]) -> Arrangement:
+        """Those edits out of force and out of the list; a region goes with the last of its alternatives."""
+        shorter = (_forgetting(region, keys) for region in self.without(keys).regions)
+        return Arrangement(self.without(keys).edits, tuple(region for region in shorter if region.alternatives))
+
+
+def _forgetting(region: UpgradedRegion, keys: Collection[int]) -> UpgradedRegion:
+    left = tuple(one for one in region.alternatives if one.edit.key not in keys)
+    chosen = left.index(region.current) if region.current in left else 0
+    return dataclasses.replace(region, alternatives=left, chosen=chosen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,37 +7,24 @@ state after the last finished step.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensor_bytes
 
 from gaussian_lens_app.errors import BadFile, FileError, GsrError
 from gaussian_lens_app.formats.atomic import write_atomically
-from gaussian_lens_app.scene import Gaussians
-from gaussian_lens_app.session.arrangement import Arrangement, Step, Steps
 from gaussian_lens_app.session.events import Event, RegionsChanged, SceneChanged
-from gaussian_lens_app.session.history import Edit, Edited, Rows, rows_of
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.opening import open_session
+from gaussian_lens_app.session.rebuilding import rebuilt
 from gaussian_lens_app.session.session import Session
-from gaussian_lens_app.session.stored import (
-    edit_json,
-    edit_of,
-    edit_tensors,
-    pose_json,
-    pose_of,
-    region_json,
-    region_of,
-)
+from gaussian_lens_app.session.stored import edit_json, edit_tensors, pose_json, pose_of, region_json
 from gaussian_lens_app.session.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -76,7 +63,7 @@ class Project:
         assert self.session is not None
         work = self.session.work
         (self.folder / PATCHES).mkdir(parents=True, exist_ok=True)
-        for edit in _all_edits(work.arrangement):
+        for edit in work.needed():
             if edit.key not in self._written:
                 with write_atomically(self._patch(edit.key)) as file:
                     file.write(tensor_bytes(edit_tensors(edit)))
@@ -119,7 +106,7 @@ class Project:
             "scene": _relative(self.scene, self.folder),
             "capture": None if self.capture is None else _relative(self.capture, self.folder),
             "gaussians": len(self.session.original.ids) if self.session else 0,
-            "edits": [edit_json(edit) for edit in _all_edits(now)],
+            "edits": [edit_json(edit) for edit in work.needed()],
             "in_force": [edit.key for edit in now.edits],
             "regions": [region_json(region) for region in now.regions],
             "names": {str(number): name for number, name in work.names.items()},
@@ -160,7 +147,7 @@ def open_project(folder: Path, device: str = "auto", **how: Any) -> tuple[Sessio
             "put the scene back that the project was made from."
         )
     try:
-        session.work = _workspace(folder, data, session.original)
+        session.work, session.left_out = rebuilt(data, lambda key: _tensors(folder, key), session.original)
         bookmarks = tuple(pose_of(pose) for pose in data["bookmarks"])
         home = None if data.get("home") is None else pose_of(data["home"])
         up = None if data["up"] is None else tuple(float(value) for value in data["up"])
@@ -196,65 +183,6 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0][:120]
 
 
-def _workspace(folder: Path, data: dict[str, Any], original: Edited) -> Workspace:
-    """The edits made again in order, each a step that can be undone."""
-    stored = {edit["key"]: edit for edit in data["edits"]}
-    edits: dict[int, Edit] = {}
-    edited, arrangement, done = original, Arrangement(), ()
-    for key in data["in_force"]:
-        edit = edits[key] = edit_of(stored[key], _tensors(folder, key), edited)
-        edited = edit.redo(edited)
-        before, arrangement = arrangement, Arrangement((*arrangement.edits, edit))
-        done = (*done, (edit, before, arrangement))
-    work = Workspace(edited, next_id=data["next"][0], next_key=data["next"][1])
-    everything = _hidden(folder, stored, edits, original)
-    regions = tuple(region_of(region, everything) for region in data["regions"])
-    work.arrangement = dataclasses.replace(arrangement, regions=regions)
-    work.steps = Steps(tuple(Step("upgrade", edit, _with(a, regions), _with(b, regions)) for edit, a, b in done))
-    work.names = {int(number): name for number, name in data["names"].items()}
-    return work
-
-
-def _with(arrangement: Arrangement, regions: tuple) -> Arrangement:
-    """The regions as they were when only these edits were in force."""
-    keys = {edit.key for edit in arrangement.edits}
-    known = (dataclasses.replace(region, shown=region.key in keys) for region in regions)
-    return dataclasses.replace(arrangement, regions=tuple(region for region in known))
-
-
-def _hidden(folder: Path, stored: dict, edits: dict[int, Edit], original: Edited) -> dict[int, Edit]:
-    """All edits, those out of force made for whatever arrangement has the rows they take out."""
-    everything = dict(edits)
-    waiting = [key for key in stored if key not in edits]
-    while waiting:
-        left = []
-        for key in waiting:
-            edited = _ground(_tensors(folder, key)["removed"], everything.values(), original)
-            if edited is None:
-                left.append(key)
-            else:
-                everything[key] = edit_of(stored[key], _tensors(folder, key), edited)
-        if len(left) == len(waiting):
-            raise ValueError("an upgrade stands on one that is missing")
-        waiting = left
-    return everything
-
-
-def _ground(wanted: torch.Tensor, edits: Iterable[Edit], original: Edited) -> Edited | None:
-    """A scene of nothing but the rows an edit takes out, wherever they come from."""
-    sources = [(original.scene, original.rows), *((edit.patch.added, edit.after) for edit in edits)]
-    parts, rows = [], []
-    for scene, known in sources:
-        at = rows_of(wanted, known.ids)
-        at = at[at >= 0]
-        parts.append(scene.take(at))
-        rows.append(known.take(at))
-    if sum(len(part) for part in parts) < len(wanted):
-        return None
-    columns = [torch.cat(columns) for columns in zip(*(one.columns() for one in rows), strict=True)]
-    return Edited(Gaussians.concat(parts), Rows(*columns))
-
-
 def _tensors(folder: Path, key: int) -> dict[str, Any]:
     path = folder / PATCHES / f"{key:04d}.safetensors"
     try:
@@ -263,15 +191,6 @@ def _tensors(folder: Path, key: int) -> dict[str, Any]:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # safetensors' own, which its package does not export by name
         raise BadFile(f"{path} is damaged ({_short(error)}): restore it from a copy.") from error
-
-
-def _all_edits(arrangement: Arrangement) -> list[Edit]:
-    """In force first, then those of hidden regions and of other alternatives."""
-    edits = {edit.key: edit for edit in arrangement.edits}
-    for region in arrangement.regions:
-        for one in region.alternatives:
-            edits.setdefault(one.edit.key, one.edit)
-    return list(edits.values())
 
 
 def _relative(path: Path, folder: Path) -> str:

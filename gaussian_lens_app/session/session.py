@@ -71,6 +71,8 @@ class Session:
         self.work = Workspace(Edited.original(scene, kinds_in_file(file)))
         self.original = self.work.edited
         """The scene as it was opened."""
+        self.left_out: tuple[str, ...] = ()
+        """What of a project could not be made again, in sentences."""
         self.experience = Experience()
         self._baseline: tuple[Edit, Edited] | None = None
         self._upgrade = upgrade
@@ -110,9 +112,9 @@ class Session:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the readers of the scene and its photos want the user to know."""
+        """What the readers of the scene, its photos and its project want the user to know."""
         found = () if self.file is None else tuple(str(finding) for finding in self.file.findings)
-        return found + (() if self.capture is None else self.capture.notes)
+        return found + (() if self.capture is None else self.capture.notes) + self.left_out
 
     @property
     def history(self) -> tuple[Edit, ...]:

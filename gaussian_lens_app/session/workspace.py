@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jaxtyping import Bool
@@ -10,7 +11,15 @@ from torch import Tensor
 
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.scene import Gaussians, Patch
-from gaussian_lens_app.session.arrangement import Alternative, Arrangement, Step, Steps, UpgradedRegion, walk
+from gaussian_lens_app.session.arrangement import (
+    Alternative,
+    Arrangement,
+    Step,
+    Steps,
+    UpgradedRegion,
+    builds_on,
+    walk,
+)
 from gaussian_lens_app.session.events import Outcome
 from gaussian_lens_app.session.history import Edit, Edited, make_edit
 from gaussian_lens_app.session.proposal import Proposal
@@ -27,6 +36,8 @@ class Workspace:
     """Names the user gave to regions."""
     next_id: int = 0
     next_key: int = 1
+    grounds: tuple[Edit, ...] = ()
+    """Edits out of force when a project was opened; a hidden region may have been made on one."""
 
     def __post_init__(self) -> None:
         self.next_id = max(self.next_id, len(self.edited.ids))
@@ -47,7 +58,19 @@ class Workspace:
     def dependents(self, number: int) -> tuple[str, ...]:
         """What was made on top of a region and stands or falls with it, by name."""
         region = self.arrangement.region(number)
-        return tuple(self.title(edit) for edit in self.arrangement.dependents(region.key))
+        return self._titles(self.arrangement.dependents(region.key))
+
+    def needed(self) -> tuple[Edit, ...]:
+        """All edits it takes to have this again: in force, then of hidden regions, then what those were made on."""
+        needed = {edit.key: edit for edit in (*self.arrangement.alternatives(), *self.arrangement.edits)}
+        past = [edit for step in self.steps.done for edit in step.before.edits]
+        others = {edit.key: edit for edit in (*self.grounds, *past) if edit.key not in needed}
+        hidden = [edit for edit in needed.values() if self.arrangement.edit(edit.key) is None]
+        for later in hidden:  # it grows: what stands on what was made on it
+            below = [edit for edit in others.values() if builds_on(later, edit)]
+            hidden += [others.pop(edit.key) for edit in below]
+        in_order = {edit.key: edit for edit in (*self.arrangement.edits, *hidden)}
+        return tuple(in_order.values())
 
     def parents(self, number: int) -> tuple[str, ...]:
         """The regions this one was made on top of."""
@@ -82,9 +105,7 @@ class Workspace:
         alternatives = (*region.alternatives, Alternative(proposal.method, outcome, edit))
         region = dataclasses.replace(region, alternatives=alternatives, chosen=len(alternatives) - 1, shown=True)
         after = dataclasses.replace(arrangement.with_region(region), edits=(*edits, edit))
-        self._enter(Step(reason, edit, self.arrangement, after), edit.redo(edited))
-        self.next_key += 1
-        self.next_id += len(edit.patch.added)
+        self._enter_new(Step(reason, edit, self.arrangement, after), edit.redo(edited))
         return outcome
 
     def delete(self, rows: Bool[Tensor, "N"], name: str) -> Edit:
@@ -98,18 +119,28 @@ class Workspace:
         """A patch that belongs to no region."""
         edit = make_edit(self.next_key, name, patch, None, self.edited, self.next_id)
         after = dataclasses.replace(self.arrangement, edits=(*self.arrangement.edits, edit))
-        self._enter(Step(reason, edit, self.arrangement, after), edit.redo(self.edited))
-        self.next_key += 1
-        self.next_id += len(patch.added)
+        self._enter_new(Step(reason, edit, self.arrangement, after), edit.redo(self.edited))
         return edit
 
     def hide(self, number: int, with_dependents: bool = False) -> Edit:
         """The region as it was before its upgrade; what stands on it goes with it when asked."""
-        return self._take_out(number, "hide", with_dependents)
+        region = self.arrangement.region(number)
+        above = self.arrangement.dependents(region.key)
+        if not with_dependents:
+            self._refuse(number, "hidden alone", above)
+        edit = region.current.edit
+        self._rearrange("hide", edit, self.arrangement.without(_keys((edit, *above))))
+        return edit
 
     def remove(self, number: int, with_dependents: bool = False) -> Edit:
-        """The region out of the list."""
-        return self._take_out(number, "remove", with_dependents)
+        """The region out of the list; what stands on it, hidden or not, goes with it when asked."""
+        region = self.arrangement.region(number)
+        above = self.arrangement.standing_on(number)
+        if not with_dependents:
+            self._refuse(number, "removed alone", above)
+        own = (one.edit for one in region.alternatives)
+        self._rearrange("remove", region.current.edit, self.arrangement.forgetting(_keys((*own, *above))))
+        return region.current.edit
 
     def show(self, number: int) -> Edit:
         """A hidden region in force again."""
@@ -147,18 +178,6 @@ class Workspace:
 
     # ---- inside
 
-    def _take_out(self, number: int, reason: str, with_dependents: bool) -> Edit:
-        region = self.arrangement.region(number)
-        above = self.arrangement.dependents(region.key)
-        if above and not with_dependents:
-            self._refuse_dependents(number, "removed alone" if reason == "remove" else "hidden alone")
-        after = self.arrangement.without([region.key, *(edit.key for edit in above)])
-        if reason == "remove":
-            gone = {edit.key for edit in above} | {region.key}
-            after = dataclasses.replace(after, regions=tuple(r for r in after.regions if r.key not in gone))
-        self._rearrange(reason, region.current.edit, after)
-        return region.current.edit
-
     def _put_in(self, region: UpgradedRegion, reason: str, base: Arrangement) -> Edit:
         edit = region.current.edit
         after = base.with_region(region)
@@ -166,14 +185,26 @@ class Workspace:
         return edit
 
     def _refuse_dependents(self, number: int, what: str) -> None:
-        above = self.dependents(number)
-        if above:
-            stand = "stands" if len(above) == 1 else "stand"
-            raise MethodError(f"{self.name(number)} cannot be {what}: {' and '.join(above)} {stand} on it.")
+        self._refuse(number, what, self.arrangement.dependents(self.arrangement.region(number).key))
+
+    def _refuse(self, number: int, what: str, above: Iterable[Edit]) -> None:
+        names = self._titles(above)
+        if names:
+            stand = "stands" if len(names) == 1 else "stand"
+            raise MethodError(f"{self.name(number)} cannot be {what}: {' and '.join(names)} {stand} on it.")
+
+    def _titles(self, edits: Iterable[Edit]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.title(edit) for edit in edits))
 
     def _rearrange(self, reason: str, edit: Edit, after: Arrangement) -> None:
         edited, edits = walk(self.edited, self.arrangement.edits, after.edits)
         self._enter(Step(reason, edit, self.arrangement, dataclasses.replace(after, edits=edits)), edited)
+
+    def _enter_new(self, step: Step, edited: Edited) -> None:
+        # Names are used up first: who saves at this moment must not save an edit whose name is to be given again.
+        self.next_key += 1
+        self.next_id += len(step.edit.patch.added)
+        self._enter(step, edited)
 
     def _enter(self, step: Step, edited: Edited) -> None:
         self.steps.made(step)
@@ -182,3 +213,7 @@ class Workspace:
     def _go(self, goal: Arrangement) -> None:
         edited, edits = walk(self.edited, self.arrangement.edits, goal.edits)
         self.edited, self.arrangement = edited, dataclasses.replace(goal, edits=edits)
+
+
+def _keys(edits: Iterable[Edit]) -> set[int]:
+    return {edit.key for edit in edits}
