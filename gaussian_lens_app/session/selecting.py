@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -19,6 +20,7 @@ class Selector:
     def __init__(self, select: Callable[..., Region], capture: Capture | None, rasterizer: Rasterizer):
         self._select, self.capture, self.rasterizer = select, capture, rasterizer
         self._known: dict[Pick, tuple[Edited, Region]] = {}
+        self._finding = threading.Lock()  # the selection's thread and the upgrades' worker both ask
         self._whole: tuple[tuple[Pick, ...], Edited, Region] | None = None
 
     def known(self, picks: tuple[Pick, ...], base: Edited) -> Region | None:
@@ -30,6 +32,10 @@ class Selector:
 
     def find(self, picks: tuple[Pick, ...], base: Edited, mode: RenderMode) -> Region:
         """The region after all picks. GsrError with a sentence."""
+        with self._finding:
+            return self._found(picks, base, mode)
+
+    def _found(self, picks: tuple[Pick, ...], base: Edited, mode: RenderMode) -> Region:
         found = self.known(picks, base)
         if found is not None:
             return found
@@ -60,7 +66,8 @@ class Selector:
         return Region(selected, torch.maximum(region.contributions, new.contributions))
 
     def _one(self, pick: Pick, base: Edited, mode: RenderMode) -> Region:
-        if pick not in self._known:
+        known = self._known.get(pick)
+        if known is None or known[0] is not base:
             limit = {}
             if pick.depth is not None:
                 shown = box_depth(base.scene, pick.box, self.rasterizer, mode)
@@ -68,5 +75,5 @@ class Selector:
             region = self._select(
                 base.scene, pick.box, self.capture, self.rasterizer, mode=mode, through=pick.through, **limit
             )
-            self._known[pick] = (base, region)
-        return self._known[pick][1]
+            known = self._known[pick] = (base, region)
+        return known[1]
