@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensor_bytes
 
 from gaussian_lens_app.errors import BadFile, FileError, GsrError
-from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.atomic import export_error, write_atomically
+from gaussian_lens_app.session.arrangement import Arrangement
 from gaussian_lens_app.session.events import Event, RegionsChanged, SceneChanged
+from gaussian_lens_app.session.history import Edit
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.opening import open_session
 from gaussian_lens_app.session.rebuilding import rebuilt
@@ -51,6 +55,7 @@ class Project:
     told: GsrError | None = None
     """Why the last change is not on disk; None: it is."""
     _written: set[int] = field(default_factory=set)
+    _saving: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, session: Session) -> None:
         """Save now and at every change from now on."""
@@ -61,15 +66,23 @@ class Project:
     def save(self) -> None:
         """Write what is not written yet. ExportError when it cannot be."""
         assert self.session is not None
-        work = self.session.work
-        (self.folder / PATCHES).mkdir(parents=True, exist_ok=True)
-        for edit in work.needed():
+        with self._saving:  # from reading the state to writing it: a slow save must not write over a later one
+            work = self.session.work
+            now, edits = work.state()
+            self._write_patches(edits)
+            with write_atomically(self.folder / FILE, "w") as file:
+                json.dump(self._json(work, now, edits), file, indent=1)
+
+    def _write_patches(self, edits: Iterable[Edit]) -> None:
+        try:
+            (self.folder / PATCHES).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise export_error(self.folder, error) from error
+        for edit in edits:
             if edit.key not in self._written:
                 with write_atomically(self._patch(edit.key)) as file:
                     file.write(tensor_bytes(edit_tensors(edit)))
                 self._written.add(edit.key)
-        with write_atomically(self.folder / FILE, "w") as file:
-            json.dump(self._json(work), file, indent=1)
 
     def set_bookmarks(self, bookmarks: tuple[Pose, ...]) -> None:
         self.bookmarks = bookmarks
@@ -99,14 +112,13 @@ class Project:
     def _patch(self, key: int) -> Path:
         return self.folder / PATCHES / f"{key:04d}.safetensors"
 
-    def _json(self, work: Workspace) -> dict[str, Any]:
-        now = work.arrangement
+    def _json(self, work: Workspace, now: Arrangement, edits: Iterable[Edit]) -> dict[str, Any]:
         return {
             "gaussian_lens_project": VERSION,
             "scene": _relative(self.scene, self.folder),
             "capture": None if self.capture is None else _relative(self.capture, self.folder),
             "gaussians": len(self.session.original.ids) if self.session else 0,
-            "edits": [edit_json(edit) for edit in work.needed()],
+            "edits": [edit_json(edit) for edit in edits],
             "in_force": [edit.key for edit in now.edits],
             "regions": [region_json(region) for region in now.regions],
             "names": {str(number): name for number, name in work.names.items()},

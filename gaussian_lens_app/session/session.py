@@ -341,9 +341,9 @@ class Session:
 
     def rename_region(self, number: int, name: str) -> None:
         """Call a region something else; an empty name gives it its number back."""
-        self.work.names.pop(number, None)
-        if name.strip():
-            self.work.names[number] = name.strip()[:60]
+        with self._lock:  # another mapping each time: somebody may be reading this one
+            others = {one: known for one, known in self.work.names.items() if one != number}
+            self.work.names = {**others, number: name.strip()[:60]} if name.strip() else others
         self._tell(RegionsChanged())
 
     def before_region(self, number: int) -> Gaussians:

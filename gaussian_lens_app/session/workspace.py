@@ -60,17 +60,20 @@ class Workspace:
         region = self.arrangement.region(number)
         return self._titles(self.arrangement.dependents(region.key))
 
-    def needed(self) -> tuple[Edit, ...]:
-        """All edits it takes to have this again: in force, then of hidden regions, then what those were made on."""
-        needed = {edit.key: edit for edit in (*self.arrangement.alternatives(), *self.arrangement.edits)}
+    def state(self) -> tuple[Arrangement, tuple[Edit, ...]]:
+        """(the arrangement of this moment, all edits it takes to have it again).
+
+        In force first, then those of hidden regions and what they were made on.
+        """
+        now = self.arrangement
+        needed = {edit.key: edit for edit in (*now.alternatives(), *now.edits)}
         past = [edit for step in self.steps.done for edit in step.before.edits]
         others = {edit.key: edit for edit in (*self.grounds, *past) if edit.key not in needed}
-        hidden = [edit for edit in needed.values() if self.arrangement.edit(edit.key) is None]
+        hidden = [edit for edit in needed.values() if now.edit(edit.key) is None]
         for later in hidden:  # it grows: what stands on what was made on it
             below = [edit for edit in others.values() if builds_on(later, edit)]
             hidden += [others.pop(edit.key) for edit in below]
-        in_order = {edit.key: edit for edit in (*self.arrangement.edits, *hidden)}
-        return tuple(in_order.values())
+        return now, (*now.edits, *hidden)
 
     def parents(self, number: int) -> tuple[str, ...]:
         """The regions this one was made on top of."""
