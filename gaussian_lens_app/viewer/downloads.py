@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
 
+from gaussian_lens_app.errors import ExportError
 from gaussian_lens_app.session import ExportSettings, Session
 
 LARGEST_DOWNLOAD = 500_000_000
@@ -24,6 +26,33 @@ def safe_name(typed: str, default: str) -> str:
     if not kept:
         return default
     return kept if Path(kept).suffix else f"{kept}{Path(default).suffix}"
+
+
+def scene_name(typed: str, default: str) -> str:
+    """A safe name for one file that holds a scene. ExportError for a name that would make several."""
+    name = safe_name(typed, default)
+    if name.lower().endswith("meta.json"):
+        raise ExportError(f"{name} would be one of several files: give a name that ends in .sog to have it in one.")
+    return name
+
+
+def free_file(folder: Path, name: str, own: Path | None = None) -> Path:
+    """The first of name.ply, name_2.ply, ... that is not there. ExportError when the name is that of `own`.
+
+    `own` is the file that was opened: a project refers to it, and a copy beside it under a number would confuse.
+    """
+    path = folder / name
+    if own is not None and _same(path, own):
+        raise ExportError(f"{name} is the scene that was opened, which stays as it is: choose another name.")
+    stem, dot, endings = name.partition(".")
+    number = 2
+    while os.path.lexists(path):
+        path, number = folder / f"{stem}_{number}{dot}{endings}", number + 1
+    return path
+
+
+def _same(path: Path, own: Path) -> bool:
+    return path.resolve() == own.resolve() or (path.exists() and own.exists() and path.samefile(own))
 
 
 def as_bytes(session: Session, name: str, settings: ExportSettings) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import viser
 
 from gaussian_lens_app.errors import GsrError
+from gaussian_lens_app.jobs import Report
 from gaussian_lens_app.session import ExportSettings
+from gaussian_lens_app.session.exporting import losses
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
-from gaussian_lens_app.viewer.downloads import LARGEST_DOWNLOAD, as_bytes, download_name, safe_name
+from gaussian_lens_app.viewer.downloads import LARGEST_DOWNLOAD, as_bytes, download_name, free_file, scene_name
 
 WHOLE, SELECTION = "Whole scene", "Selection"
 
@@ -20,7 +24,11 @@ class ExportSection:
         self.desk = desk
         gui = desk.server.gui
         with gui.add_folder("4 · Export"):
-            self._name = gui.add_text("File", download_name(desk.session.name), hint="Ends in .ply or .glb (points).")
+            self._name = gui.add_text(
+                "File",
+                download_name(desk.session.name),
+                hint="Ends in .ply, .compressed.ply, .splat, .spz, .sog, or .glb (points instead of splats).",
+            )
             self._save = gui.add_button_group(
                 "Save", ["Export", "Download"], hint="Write it on the server, or save it through the browser."
             )
@@ -49,33 +57,55 @@ class ExportSection:
 
     def _do(self, client: viser.ClientHandle | None) -> None:
         if self._save.value == "Export":
-            self._write(client)
+            self.write(client)
         else:
-            self._send(client)
+            self.send(client)
 
-    def _write(self, client: viser.ClientHandle | None) -> None:
-        """The name is the browser's, the folder never."""
-        name = safe_name(self._name.value, download_name(self.desk.session.name))
-        job = self.desk.session.export_in_background(self.desk.exports / name, self.settings)
+    def write(self, client: viser.ClientHandle | None) -> None:
+        """The name is the browser's, the folder never; nothing that is there is replaced."""
+        session, settings = self.desk.session, self.settings
+
+        def export(report: Report) -> Path:
+            path = self._path()  # here, where one job runs at a time, no other can take the name
+            self._warn(path, settings, client)
+            return session.export(path, settings)
+
         try:
-            path = job.result()
+            path = session.in_background("Export", export).result()
         except GsrError as error:
             self.desk.tell(client, "Not exported", str(error), bad=True)
             return
         self.desk.tell(client, "Exported", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
 
-    def _send(self, client: viser.ClientHandle | None) -> None:
+    def send(self, client: viser.ClientHandle | None) -> None:
         if client is None:
             return
-        name = safe_name(self._name.value, download_name(self.desk.session.name))
+        settings = self.settings
 
-        def send() -> None:
-            data = as_bytes(self.desk.session, name, self.settings)
+        def work() -> None:
+            name = self._file_name()
+            self._warn(Path(name), settings, client)
+            data = as_bytes(self.desk.session, name, settings)
             if len(data) > LARGEST_DOWNLOAD:
                 raise GsrError("That is too much for a browser's memory: press Export and fetch the file instead.")
             client.send_file_download(name, data)
 
-        self.desk.attempt(send, client)
+        self.desk.attempt(work, client)
+
+    def _file_name(self) -> str:
+        return scene_name(self._name.value, download_name(self.desk.session.name))
+
+    def _path(self) -> Path:
+        file = self.desk.session.file
+        return free_file(self.desk.exports, self._file_name(), None if file is None else file.path)
+
+    def _warn(self, path: Path, settings: ExportSettings, client: viser.ClientHandle | None) -> None:
+        """Say what the file will lose, before it is written."""
+        session = self.desk.session
+        region = None if session.selection is None else session.selection.region
+        lost = losses(path, session.edited, settings, region)
+        if lost:
+            self.desk.tell(client, "This format keeps less", " ".join(lost))
 
     def refresh(self) -> None:
         work = self.desk.session.work

@@ -20,7 +20,7 @@ from gaussian_lens_app.session.recording import (
 )
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
-from gaussian_lens_app.viewer.downloads import safe_name
+from gaussian_lens_app.viewer.downloads import free_file, safe_name
 
 NONE = "none yet"
 TURNTABLE, PATH = "Around the middle", "Along the bookmarks"
@@ -49,7 +49,7 @@ class RecordsPanel:
             self._seconds = gui.add_slider("Film seconds", 1, 30, 1, 6)
             self._kind = gui.add_dropdown("Kind", list(video_suffixes()))
             self._film = gui.add_button("Make the film", icon=viser.Icon.VIDEO, color="gray")
-            self._film.on_click(lambda event: self._make(event.client))
+            self._film.on_click(lambda event: self.make_film(event.client))
             self._bar = gui.add_progress_bar(0.0, visible=False)
 
     # ---- bookmarks
@@ -97,7 +97,7 @@ class RecordsPanel:
 
         self.desk.attempt(take, client)
 
-    def _make(self, client: viser.ClientHandle | None) -> None:
+    def make_film(self, client: viser.ClientHandle | None) -> None:
         if self._film_job is not None and not self._film_job.state.finished:
             self._film_job.cancel()
             return
@@ -106,7 +106,7 @@ class RecordsPanel:
         desk, frames = self.desk, int(self._seconds.value) * FPS
         looks, size = desk.display.looks, self._pixels
         here = desk.flights.pose(client)
-        path = desk.exports / safe_name(f"{desk.session.name.rsplit('.', 1)[0]}{self._kind.value}", "film.webp")
+        name = safe_name(f"{desk.session.name.rsplit('.', 1)[0]}{self._kind.value}", "film.webp")
         around = self._way.value == TURNTABLE
         try:
             poses = turntable(here, frames) if around else along(desk.bookmarks, frames)
@@ -114,10 +114,12 @@ class RecordsPanel:
             desk.tell(client, "No film", str(error), bad=True)
             return
         paint = self._painter().paint
-        job = desk.session.in_background("Film", lambda report: write_video(path, paint, poses, size, looks, report))
+        job = desk.session.in_background(
+            "Film", lambda report: write_video(free_file(desk.exports, name), paint, poses, size, looks, report)
+        )
         self._film_job = job
         try:
-            job.result()
+            path = job.result()
             desk.tell(client, "Film made", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
         except GsrError as error:
             desk.tell(client, "No film", str(error), bad=True)
