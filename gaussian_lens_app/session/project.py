@@ -57,11 +57,17 @@ class Project:
     _written: set[int] = field(default_factory=set)
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
-    def attach(self, session: Session) -> None:
-        """Save now and at every change from now on."""
+    def attach(self, session: Session, quietly: bool = False) -> None:
+        """Save now and at every change from now on; `quietly`: `told` says why where it cannot be."""
         self.session = session
-        session.subscribe(self._on_event)
-        self.save()
+        stop = session.subscribe(self._on_event)
+        if quietly:
+            return self._save_quietly()
+        try:
+            self.save()
+        except GsrError:
+            stop()
+            raise
 
     def save(self) -> None:
         """Write what is not written yet. ExportError when it cannot be."""
@@ -134,6 +140,11 @@ def is_project(path: Path) -> bool:
     return (path / FILE).is_file() or (path.name == FILE and path.is_file())
 
 
+def project_folder(path: Path) -> Path:
+    """The folder of a project given by it or by its project.json."""
+    return (path.parent if path.name == FILE else path).resolve()
+
+
 def new_project(folder: Path, scene: Path, capture: Path | None, session: Session) -> Project:
     """A project in a new or empty folder. FileError when something else is there."""
     if is_project(folder):
@@ -145,10 +156,17 @@ def new_project(folder: Path, scene: Path, capture: Path | None, session: Sessio
     return project
 
 
-def open_project(folder: Path, device: str = "auto", **how: Any) -> tuple[Session, Project]:
-    """(the session as it was after its last finished step, its project). FileError with a sentence."""
-    folder = (folder.parent if folder.name == FILE else folder).resolve()
+def open_project(
+    folder: Path, device: str = "auto", *, scene: Path | None = None, capture: Path | None = None, **how: Any
+) -> tuple[Session, Project]:
+    """(the session as it was after its last finished step, its project). FileError with a sentence.
+
+    `scene`, `capture`: what it must have been made from, where that is known.
+    """
+    folder = project_folder(folder)
     data = _read(folder)
+    _refuse_others(folder, data["scene"], scene, "scene")
+    _refuse_others(folder, data["capture"], capture, "photos")
     scene = _found(folder, data["scene"], "scene")
     capture = None if data["capture"] is None else _found(folder, data["capture"], "photos")
     session = open_session(scene, capture, device, **how)
@@ -172,7 +190,7 @@ def open_project(folder: Path, device: str = "auto", **how: Any) -> tuple[Sessio
         session.close()
         raise BadFile(f"{folder / FILE} is damaged ({_short(error)}): restore it from a copy.") from error
     project = Project(folder, scene, capture, bookmarks, up, home, _written={edit["key"] for edit in data["edits"]})
-    project.attach(session)
+    project.attach(session, quietly=True)
     return session, project
 
 
@@ -207,6 +225,16 @@ def _tensors(folder: Path, key: int) -> dict[str, Any]:
 
 def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _refuse_others(folder: Path, relative: str | None, asked: Path | None, what: str) -> None:
+    known = None if relative is None else os.path.realpath(folder / relative)
+    if asked is not None and os.path.realpath(asked) != known:
+        made = f"without {what}" if known is None else f"from the {what} at {known}"
+        raise FileError(
+            f"The project {folder} was made {made}, not from {asked}: open it with gsr-view {folder}, "
+            f"or give other {what} another project."
+        )
 
 
 def _found(folder: Path, relative: str, what: str) -> Path:
