@@ -8,14 +8,17 @@ import threading
 import webbrowser
 from pathlib import Path
 
-from gaussian_lens_app.errors import GsrError
+from gaussian_lens_app.errors import FileError, GsrError
 from gaussian_lens_app.raster import for_device
 from gaussian_lens_app.raster.warmup import warm_up
 from gaussian_lens_app.session import SceneChanged, Session, open_session
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS
 from gaussian_lens_app.session.events import Event
-from gaussian_lens_app.session.project import Project, is_project, new_project, open_project
+from gaussian_lens_app.session.project import Project, is_project, new_project, open_project, project_folder
 from gaussian_lens_app.viewer.app import View
+
+NOT_WORK = (CLOSE_VIEWS, "undo", "redo")
+"""Steps that are nothing to save while there was no other: readying the scene, and taking that back."""
 
 
 def view(
@@ -37,6 +40,7 @@ def view(
     The work is saved in `project`, by default a folder beside the exports that is made at the first upgrade.
     """
     _warm_up(device)
+    reopened = is_project(scene) or (project is not None and is_project(project))
     session, opened = _open(scene, capture, device, project)
     try:
         at = 0 if first_photo is None or session.capture is None else _index(session, first_photo)
@@ -47,7 +51,7 @@ def view(
     try:
         if opened is None:
             _save_from_the_first_step_on(viewer, Path(scene), capture)
-        if close_views and not session.history:
+        if close_views and not reopened:  # a project has it already, or its user took it back
             session.ready_close_views()
         if port not in (0, viewer.port):
             _aside(f"Port {port} is taken; this is on the next free one.")
@@ -63,9 +67,11 @@ def view(
 def _open(scene: Path, capture: Path | None, device: str, project: Path | None) -> tuple[Session, Project | None]:
     """The session, and its project where there is one already or one was asked for."""
     if is_project(scene):
-        return open_project(scene, device)
+        if project is not None and not _same(scene, project):
+            raise FileError(f"{scene} is a project itself, and what is done to it is saved there: leave out {project}.")
+        return open_project(scene, device, capture=capture)
     if project is not None and is_project(project):
-        return open_project(project, device)
+        return open_project(project, device, scene=scene, capture=capture)
     session = open_session(scene, capture, device)
     if project is None:
         return session, None
@@ -74,6 +80,11 @@ def _open(scene: Path, capture: Path | None, device: str, project: Path | None) 
     except GsrError:
         session.close()
         raise
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether both are the same project, each given by its folder or by the file in it."""
+    return project_folder(one) == project_folder(other)
 
 
 def _index(session: Session, photo: str) -> int:
@@ -85,7 +96,7 @@ def _save_from_the_first_step_on(viewer: View, scene: Path, capture: Path | None
     """Make a project when there is something to save; a folder that cannot be made is said once, and no more tried."""
 
     def on_event(event: Event) -> None:
-        if not isinstance(event, SceneChanged) or event.reason == CLOSE_VIEWS or viewer.desk.project is not None:
+        if not isinstance(event, SceneChanged) or event.reason in NOT_WORK or viewer.desk.project is not None:
             return
         stop()
         try:
