@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from gaussian_lens_app.evaluation.metrics import psnr
+from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
 from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Capture, Gaussians, Rect
@@ -47,17 +48,18 @@ WINDOW = 512
 """The filter is told from the middle of a few photos, so many pixels a side."""
 
 
-def fitting_filter(scene: Gaussians, capture: Capture, rasterizer: Rasterizer) -> RenderMode:
+def fitting_filter(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, report: Report = silent) -> RenderMode:
     """The antialiased mode whose filter suits the photos best: wider than ANTIALIASED's by the factor by which they are
     larger than those the scene was made from.
     """
     step = max(1, len(capture) // 3)
     photos = [capture.photos[i] for i in range(step // 2, len(capture), step)][:3]
     errors = dict.fromkeys(FACTORS, 0.0)
-    for photo in photos:
+    for index, photo in enumerate(photos):
         rect = _middle(photo.camera.width, photo.camera.height)
         pixels = photo.crop(rect)
-        for factor in FACTORS:
+        for tried, factor in enumerate(FACTORS):
+            report("Comparing with the photos", (index + tried / len(FACTORS)) / len(photos))
             mode = ANTIALIASED.scaled(factor)
             errors[factor] += float(squared_errors(scene, photo.camera, rect, pixels, rasterizer, mode).mean())
     return ANTIALIASED.scaled(min(errors, key=lambda factor: errors[factor]))

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.raster.base import NEAR
 from gaussian_lens_app.raster.reference import planar_covariances
@@ -26,7 +27,9 @@ LOOK_LONG_SIDE = 400
 OPACITY_MAX = 0.999
 
 
-def band_limited(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer, mode: RenderMode) -> Gaussians:
+def band_limited(
+    scene: Gaussians, cameras: Sequence[Camera], rasterizer: Rasterizer, mode: RenderMode, report: Report = silent
+) -> Gaussians:
     """`scene` such that drawing it in ANTIALIASED looks like drawing the old one in `mode` (a wider 2D filter).
 
     `cameras` are those that `mode`'s pixels belong to, as a rule the photos at full size. Over several cameras each
@@ -37,14 +40,16 @@ def band_limited(scene: Gaussians, cameras: Sequence[Camera], rasterizer: Raster
         return scene
     cameras = [camera.to(scene.device) for camera in cameras]
     seen, sizes = scene.means.new_zeros(2, len(scene))
-    for camera in cameras:
+    for index, camera in enumerate(cameras):
+        report("Widening splats", 0.5 * index / len(cameras))
         weights = _visibility(scene, camera, rasterizer)
         seen, sizes = seen + weights, sizes + weights * _pixel_areas(scene, camera).log()
     share = seen.clamp_min(1e-12)
     variances = extra * torch.exp(sizes / share)
     wide = dataclasses.replace(scene, log_scales=0.5 * torch.log(scene.scales**2 + variances[:, None]))
     fading = torch.zeros_like(seen)
-    for camera in cameras:
+    for index, camera in enumerate(cameras):
+        report("Widening splats", 0.5 + 0.5 * index / len(cameras))
         change = _log_compensation(scene, camera, mode) - _log_compensation(wide, camera, ANTIALIASED)
         fading = fading + _visibility(scene, camera, rasterizer) * change
     opacities = (scene.opacities * torch.exp(fading / share)).clamp(1e-6, OPACITY_MAX)

@@ -14,17 +14,17 @@ _TOLD_BY_TORCH = ("can't allocate memory", "out of memory")
 
 
 @contextmanager
-def memory_errors_as_sentences(doing: str) -> Iterator[None]:
-    """Turns every way of running out of memory into a DeviceError that says what to do."""
+def memory_errors_as_sentences(doing: str, remedy: str = "try a smaller box or a lower budget") -> Iterator[None]:
+    """Turns every way of running out of memory into a DeviceError that says what to do, the `remedy`."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _sentence(doing) from error
+        raise _sentence(doing, remedy) from error
     except RuntimeError as error:
         if any(words in str(error).lower() for words in _TOLD_BY_TORCH):
-            raise _sentence(doing) from error
+            raise _sentence(doing, remedy) from error
         raise
 
 
-def _sentence(doing: str) -> DeviceError:
-    return DeviceError(f"Memory ran out during {doing}; the scene is as it was: try a smaller box or a lower budget.")
+def _sentence(doing: str, remedy: str) -> DeviceError:
+    return DeviceError(f"Memory ran out during {doing}; the scene is as it was: {remedy}.")

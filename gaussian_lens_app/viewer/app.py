@@ -77,7 +77,7 @@ class View:
             () if project is None else project.bookmarks,
         )
         self.panel = Panel(self.desk)
-        self.server.on_client_disconnect(self.flights.forget)
+        self.server.on_client_disconnect(self._left)
         self._unsubscribe = session.subscribe(self._on_event)
 
     @property
@@ -107,6 +107,10 @@ class View:
         self.flights.forget(client)
         if self.display.looks.missing:
             self.display.set(missing=False)
+
+    def _left(self, client: viser.ClientHandle) -> None:
+        if not self._stopped.is_set():
+            self.panel.left(client)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, SceneChanged | SelectionChanged):

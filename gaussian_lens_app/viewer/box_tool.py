@@ -45,7 +45,7 @@ class BoxTool:
         self.options = PickOptions()
         self.target: Target | None = None
         self.client: viser.ClientHandle | None = None
-        """The browser the box was dragged in."""
+        """The browser that dragged the box or flew to it last; None once that one is gone."""
         self._lock = threading.Lock()
         server.scene.on_rect_select(modifier="shift")(self._dragged)
 
@@ -62,6 +62,11 @@ class BoxTool:
             self.target = None
             hide_outline(self.server)
         self.session.clear_selection()
+
+    def left(self, client: viser.ClientHandle) -> None:
+        """The browser is gone; its box stays."""
+        if self.client is not None and self.client.client_id == client.client_id:
+            self.client = None
 
     def take(self, box: Box, client: viser.ClientHandle | None) -> None:
         """Select what is in the box, as if it had been dragged."""

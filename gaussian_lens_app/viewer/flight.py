@@ -46,11 +46,12 @@ class Flights:
         """World units for one of the browser's."""
         self._home: dict[int, Pose] = {}
         self._newest: dict[int, object] = {}
+        self._gone: set[int] = set()
+        self._lock = threading.Lock()
 
-    @property
-    def away(self) -> bool:
-        """Whether a browser is at a box and can be flown back."""
-        return bool(self._home)
+    def away(self, client_id: int) -> bool:
+        """Whether that browser is at a box and can be flown back."""
+        return client_id in self._home
 
     def pose(self, client: viser.ClientHandle) -> Pose:
         """Where a browser's camera is."""
@@ -61,7 +62,10 @@ class Flights:
     def to_box(self, client: viser.ClientHandle, target: Target) -> None:
         """Fly to the box; `back` returns to where the camera was."""
         here = self.pose(client)
-        self._home.setdefault(client.client_id, here)
+        with self._lock:
+            if client.client_id in self._gone:
+                return
+            self._home.setdefault(client.client_id, here)
         camera = client.camera
         self._start(client, close_up(target, here, camera.image_width / max(camera.image_height, 1)))
 
@@ -79,12 +83,21 @@ class Flights:
         return True
 
     def forget(self, client: viser.ClientHandle) -> None:
-        """The browser is gone."""
+        """There is no way back for this browser any more, and no flight goes on."""
         self._home.pop(client.client_id, None)
         self._newest.pop(client.client_id, None)
 
+    def left(self, client: viser.ClientHandle) -> None:
+        """The browser is gone; whoever still holds it flies it nowhere."""
+        with self._lock:
+            self._gone.add(client.client_id)
+            self.forget(client)
+
     def _start(self, client: viser.ClientHandle, goal: Pose) -> None:
-        token = self._newest[client.client_id] = object()
+        with self._lock:
+            if client.client_id in self._gone:
+                return
+            token = self._newest[client.client_id] = object()
         threading.Thread(target=self._fly, args=(client, goal, token), name="flight", daemon=True).start()
 
     def _fly(self, client: viser.ClientHandle, goal: Pose, token: object) -> None:

@@ -85,6 +85,7 @@ class Panel:
     def on_event(self, event: Event) -> None:
         """Keep the lines true; called on whichever thread changed something."""
         if isinstance(event, JobChanged):
+            self.upgrade.watch(event.job)
             self.upgrade.show_progress()
             self.records.show_progress()
             if self.upgrade.failed(event.job):
@@ -102,8 +103,15 @@ class Panel:
         """Fly to what was swapped in, where that was asked for."""
         client = self.desk.box_tool.client
         new = event.reason in ("upgrade", "force")
-        if new and self.looking.auto_fly.value and client is not None and not self.desk.flights.away:
+        wanted = new and self.looking.auto_fly.value
+        if wanted and client is not None and not self.desk.flights.away(client.client_id):
             self.select.fly(client)
+
+    def left(self, client: viser.ClientHandle) -> None:
+        """A browser is gone: nothing waits for it."""
+        self.desk.flights.left(client)
+        self.desk.box_tool.left(client)
+        self.refresh()
 
     def refresh(self) -> None:
         """Every line and every button as the session is now."""

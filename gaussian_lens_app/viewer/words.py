@@ -12,6 +12,7 @@ from gaussian_lens_app.scene import Capture, Gaussians, Kind, PhotoView
 from gaussian_lens_app.session import Outcome, Selection, Session
 from gaussian_lens_app.session.arrangement import Alternative, UpgradedRegion
 from gaussian_lens_app.session.choices import Choice
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.session.estimate import Estimate
 from gaussian_lens_app.session.project import Project
 
@@ -84,7 +85,8 @@ def progress_line(status: JobStatus, waiting: int = 0) -> str:
     """Stage, time left, and how many jobs wait."""
     left = "" if status.eta_seconds is None else f" · about {_seconds(status.eta_seconds)} left"
     more = f" · {waiting} more waiting" if waiting else ""
-    return f"{plain(status.stage)}{left}{more}"
+    what = f"{CLOSE_VIEWS_JOB}: {status.stage.lower()}" if status.name == CLOSE_VIEWS_JOB else status.stage
+    return f"{plain(what)}{left}{more}"
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -106,7 +108,8 @@ def failure_line(status: JobStatus) -> str:
     error = status.error
     if isinstance(error, GsrError):
         return f"⚠ {plain(str(error))}"
-    return f"⚠ The upgrade stopped with an error ({type(error).__name__}: {plain(str(error))}); the scene is as it was."
+    what = CLOSE_VIEWS_JOB if status.name == CLOSE_VIEWS_JOB else "The upgrade"
+    return f"⚠ {what} stopped with an error ({type(error).__name__}: {plain(str(error))}); the scene is as it was."
 
 
 def gain_of(verdict: Verdict) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import viser
 
 from gaussian_lens_app.session import SceneChanged
@@ -53,7 +54,7 @@ class CompareSection:
         self.desk.attempt(session.undo if self._steps.value == "Undo" else session.redo, client)
 
     def toggle_before(self) -> None:
-        """The scene as it was opened, or as it is."""
+        """The scene without upgrades (readied for close views, where it was), or as it is."""
         self.desk.display.set(before=not self.desk.display.looks.before, split=None)
         self._split_on.value = self._split.visible = False
         self.refresh()
@@ -82,6 +83,7 @@ class CompareSection:
         session, looks = self.desk.session, self.desk.display.looks
         self._steps.visible = session.can_undo or session.can_redo
         self._force.visible = session.refused is not None
-        self._before.disabled = not looks.before and session.edited is session.baseline
+        same = torch.equal(session.edited.ids, session.baseline.ids)  # undo to the start makes another, equal scene
+        self._before.disabled = not looks.before and same
         self._before.label = "Show after" if looks.before else "Show before"
         self._before.color = "orange" if looks.before else "gray"

@@ -79,7 +79,7 @@ class RegionsPanel:
             desk.tell(client, "Nothing is there", "What this region showed is not drawn any more.")
             return
         show_outline(desk.server, target, desk.host.unit)
-        desk.box_tool.target = target
+        desk.box_tool.target, desk.box_tool.client = target, client
         desk.flights.to_box(client, target)
         desk.refresh()
 

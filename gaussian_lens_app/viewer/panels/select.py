@@ -72,6 +72,7 @@ class SelectSection:
         if client is None:
             return
         flights, target = self.desk.flights, self.desk.box_tool.target
+        self.desk.box_tool.client = client
         if not flights.back(client) and target is not None:
             flights.to_box(client, target)
         self.desk.refresh()
@@ -114,8 +115,9 @@ class SelectSection:
         self._line.visible = selection is not None or tool.armed or marked or bool(desk.session.regions)
         self._select.label = "Cancel selecting" if tool.armed else "Select region"
         self._invert.disabled = selection is None or selection.region is None
-        options = (BACK if desk.flights.away else ZOOM, CLEAR)
-        self._box.visible = desk.flights.away or selection is not None
+        away = tool.client is not None and desk.flights.away(tool.client.client_id)
+        options = (BACK if away else ZOOM, CLEAR)
+        self._box.visible = away or selection is not None
         if tuple(self._box.options) != options:
             self._box.options = options
         self._suggest.label = "Hide the marks" if desk.display.looks.missing else "What is blurred here?"

@@ -9,12 +9,13 @@ import viser
 from gaussian_lens_app.jobs import Job, JobState
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.session.choices import Choice, choices
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 
 
 class UpgradeSection:
-    """Starts upgrades and shows the one at work."""
+    """Starts upgrades and shows the job at work, be it an upgrade or what it waits for."""
 
     def __init__(self, desk: Desk):
         self.desk = desk
@@ -75,8 +76,14 @@ class UpgradeSection:
             if job.cancel():
                 return
 
+    def watch(self, job: Job) -> None:
+        """Show a job that was not started here, and that upgrades wait for: readying close views."""
+        with self._lock:
+            if job.status.name == CLOSE_VIEWS_JOB and job not in self.jobs:
+                self.jobs = [job, *self.jobs]  # before those that wait for it
+
     def failed(self, job: Job) -> bool:
-        """Whether this is an upgrade started here that did not end well."""
+        """Whether this is one of the jobs shown here that did not end well."""
         return job in self.jobs and job.state in (JobState.FAILED, JobState.CANCELLED)
 
     def show_progress(self) -> None:
