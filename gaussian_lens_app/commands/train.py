@@ -41,6 +41,12 @@ class Train:
     """Size of the network: under a million parameters, or up to seven."""
     hours: float = 4.0
     """Training time, interruptions apart."""
+    rate: float = 1.5e-3
+    """Learning rate at its highest."""
+    accumulate: int = 4
+    """Samples an update."""
+    start: OptionalPath = None
+    """Begin a new run with the weights of this .safetensors file."""
     minutes: float = math.inf
     """Stop after so many minutes; the same command goes on later."""
     threads: int = 0
@@ -60,6 +66,7 @@ class Train:
         if self.threads:
             torch.set_num_threads(self.threads)
         from gaussian_lens_app.commands.device import ready_rasterizer
+        from gaussian_lens_app.networks.weights import load_lens
         from gaussian_lens_app.optimize.reconstruct import device_of
         from gaussian_lens_app.training.loop import Training
         from gaussian_lens_app.training.make import made, make_data
@@ -75,12 +82,18 @@ class Train:
             out=self.out,
             preset=self.preset,
             hours=self.hours,
+            rate=self.rate,
+            accumulate=self.accumulate,
+            single_hours=TrainSettings.single_hours if self.start is None else 0.0,
             device=device_of(rasterizer),
             seed=self.seed,
         )
         more = range(last, last + self.grow)
         grow = made(self.data, more, self.captures, 0, self.validation_capture, rasterizer) if self.grow else None
-        Training(settings, rasterizer, grow=grow).run(self.minutes)
+        training = Training(settings, rasterizer, grow=grow)
+        if self.start is not None and training.updates == 0:
+            training.begin_with(load_lens(self.start))
+        training.run(self.minutes)
 
     def _release(self, path: Path) -> None:
         check_target(path, ".safetensors")

@@ -51,6 +51,11 @@ class Training:
     def checkpoint(self) -> Path:
         return self.settings.out / "checkpoint.pt"
 
+    def begin_with(self, network: GaussianLens) -> None:
+        """Take over the weights of a network of the same sizes."""
+        for own in (self.network, self.mean):
+            own.load_state_dict(network.state_dict())
+
     def run(self, minutes: float = math.inf, updates: float = math.inf) -> None:
         """Train until the hours of the settings, these minutes, or so many updates are over."""
         settings = self.settings
@@ -149,11 +154,15 @@ class Training:
         return 1 if self.spent < self.settings.single_hours * 3600 else self.settings.passes
 
     def _validation_samples(self, kind: str) -> list[Sample]:
-        """The same samples every time: one or two of each file."""
-        chosen = [path for path in files(self.settings.data, "val") if f"-{kind}-" in path.name]
+        """The same samples every time, whatever files come later: some of each file there was at first."""
+        listing = self.settings.out / f"validation-{kind}.json"
+        if not listing.exists():
+            found = [path.name for path in files(self.settings.data, "val") if f"-{kind}-" in path.name]
+            listing.write_text(json.dumps(found))
+        chosen = json.loads(listing.read_text())
         count = self.settings.validation_samples
         each = max(1, math.ceil(count / max(1, len(chosen))))
-        return [sample for path in chosen for sample in load_samples(path)[:each]][:count]
+        return [sample for name in chosen for sample in load_samples(self.settings.data / name)[:each]][:count]
 
     def _last_validation(self) -> float:
         return self.spent if self.updates else -math.inf
