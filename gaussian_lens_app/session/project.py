@@ -28,7 +28,7 @@ from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.opening import open_session
 from gaussian_lens_app.session.rebuilding import rebuilt
 from gaussian_lens_app.session.session import Session
-from gaussian_lens_app.session.stored import edit_json, edit_tensors, pose_json, pose_of, region_json
+from gaussian_lens_app.session.stored import EDIT_TENSORS, edit_json, edit_tensors, pose_json, pose_of, region_json
 from gaussian_lens_app.session.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -216,7 +216,10 @@ def _short(error: Exception) -> str:
 def _tensors(folder: Path, key: int) -> dict[str, Any]:
     path = folder / PATCHES / f"{key:04d}.safetensors"
     try:
-        return load_tensors(path.read_bytes())
+        tensors = load_tensors(path.read_bytes())
+        if missing := EDIT_TENSORS - tensors.keys():
+            raise ValueError(f"{min(missing)} is missing")
+        return tensors
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # safetensors' own, which its package does not export by name

@@ -17,6 +17,13 @@ from gaussian_lens_app.session.events import Outcome
 from gaussian_lens_app.session.history import Edit, Edited, Rows, make_edit, rows_of
 from gaussian_lens_app.session.looks import Pose
 
+EDIT_TENSORS = frozenset(
+    [f"added.{one.name}" for one in dataclasses.fields(Gaussians)]
+    + [f"after.{one.name}" for one in dataclasses.fields(Rows)]
+    + ["removed"]
+)
+"""What `edit_tensors` writes and `edit_of` reads."""
+
 
 def box_json(box: Box) -> dict[str, Any]:
     camera = box.camera

@@ -15,7 +15,7 @@ from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.project import new_project
 
-ACTIONS = ["upgrade", "upgrade", "upgrade", "again", "hide", "show", "remove", "flip", "undo", "redo", "delete", "ready", "reopen"]
+ACTIONS = [*["upgrade"] * 3, "again", "hide", "show", "remove", "flip", "undo", "redo", "delete", "ready", "reopen"]
 STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 2**16), st.booleans()), min_size=3, max_size=12)
 
 
