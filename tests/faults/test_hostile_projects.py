@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gaussian_lens_app import formats
-from gaussian_lens_app.errors import GsrError
+from gaussian_lens_app.errors import BadFile, FileError, GsrError
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.scene import Box, Camera, Patch, Region
 from gaussian_lens_app.session import Session
@@ -54,7 +54,8 @@ def project(tmp_path_factory) -> Path:
     return root / "work"
 
 
-def opens_or_says_why(folder: Path) -> None:
+def opens_or_says_why(folder: Path) -> str:
+    """The sentence; empty when it opened."""
     outside = {p: p.stat().st_mtime_ns for p in folder.parent.iterdir() if p.is_file()}
     sentence = ""
     try:
@@ -65,9 +66,28 @@ def opens_or_says_why(folder: Path) -> None:
     assert "\n" not in sentence
     assert len(sentence) < 1000
     assert {p: p.stat().st_mtime_ns for p in folder.parent.iterdir() if p.is_file()} == outside
+    return sentence
 
 
-def test_a_project_json_with_any_value_anywhere_opens_or_says_why(project):
+def test_the_project_these_tests_damage_opens_with_both_its_upgrades(project, tmp_path):
+    copy = copied(project, tmp_path)
+    session, _ = open_project(copy, "cpu")
+    session.close()
+    assert [region.shown for region in session.regions] == [True, False]
+    assert len(session.history) == 1
+    assert sorted(path.name for path in (copy / "patches").iterdir()) == ["0001.safetensors", "0002.safetensors"]
+
+
+def copied(project: Path, folder: Path) -> Path:
+    """A copy of the project, and of its scene beside it."""
+    shutil.copytree(project, folder / "work")
+    shutil.copy(project.parent / "scene.ply", folder)
+    return folder / "work"
+
+
+def test_a_project_json_with_any_value_anywhere_opens_or_says_why(project, tmp_path):
+    project = copied(project, tmp_path)
+    outcomes = []
     text = (project / "project.json").read_text()
     patches = {p.name: p.read_bytes() for p in (project / "patches").iterdir()}
 
@@ -92,9 +112,11 @@ def test_a_project_json_with_any_value_anywhere_opens_or_says_why(project):
         for name, data in patches.items():
             (project / "patches" / name).write_bytes(data)
         (project / "project.json").write_text(json.dumps(document))
-        opens_or_says_why(project)
+        outcomes.append(opens_or_says_why(project))
 
     run()
+    assert any(outcomes), "nothing was damaged: the test shows nothing"
+    assert not all(outcomes), "nothing was opened: the test shows nothing"
 
 
 def _places(value):
@@ -109,9 +131,14 @@ def _places(value):
     "data", [b"", b"{}", b"\xff" * 40, b"\x08\0\0\0\0\0\0\0{}      ", b"\xff\xff\xff\xff\xff\xff\xff\x7f{}"]
 )
 def test_a_damaged_patch_says_which(project, tmp_path, data):
-    copy = tmp_path / "work"
-    shutil.copytree(project, copy)
-    shutil.copy(project.parent / "scene.ply", tmp_path)
-    patch = sorted((copy / "patches").iterdir())[0]
-    patch.write_bytes(data)
-    opens_or_says_why(copy)
+    copy = copied(project, tmp_path)
+    (copy / "patches" / "0001.safetensors").write_bytes(data)
+    with pytest.raises(BadFile, match="0001"):
+        open_project(copy, "cpu")
+
+
+def test_a_missing_patch_says_which(project, tmp_path):
+    copy = copied(project, tmp_path)
+    (copy / "patches" / "0001.safetensors").unlink()
+    with pytest.raises(FileError, match="0001"):
+        open_project(copy, "cpu")
