@@ -20,7 +20,7 @@ class Evaluate:
     capture: Positional[Path]
     """Folder with photos and cameras."""
     scene: Path
-    """Scene made from the other photos at low resolution (PLY)."""
+    """Scene made from the other photos at low resolution, in any format that `gsr convert` reads."""
     methods: tuple[str, ...] = ("input", "band-limited", "pixels", "fit-only", "refine")
     """input (unchanged), band-limited (what upgrades start from), full (the whole scene optimised: the ceiling), and
     any upgrade methods."""

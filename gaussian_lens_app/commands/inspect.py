@@ -17,7 +17,7 @@ class Inspect:
     """Say what is in a scene file or a capture: counts, bounds, histograms, and what is wrong with it."""
 
     file: Positional[Path]
-    """Scene file, or a folder with photos and cameras."""
+    """Scene file in any format that `gsr convert` reads, or a folder with photos and cameras."""
     capture: OptionalPath = None
     """The photos and cameras a scene belongs to: then it is also told whether the scene is mirrored or turned."""
     json: bool = False

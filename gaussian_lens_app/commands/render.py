@@ -23,7 +23,7 @@ class RenderViews:
     """Write pictures of a scene as PNG, one for each camera."""
 
     scene: Positional[Path]
-    """Scene file (PLY)."""
+    """Scene file: PLY, compressed PLY, .splat, .spz, .sog, .ksplat, .glb, .gltf, or a folder with a SOG's meta.json."""
     output: Output
     """Folder for the pictures."""
     capture: OptionalPath = None

@@ -31,7 +31,7 @@ class Upgrade:
     """
 
     scene: Positional[Path]
-    """Scene file (PLY)."""
+    """Scene file: PLY, compressed PLY, .splat, .spz, .sog, .ksplat, .glb, .gltf, or a folder with a SOG's meta.json."""
     capture: Path
     """Folder with the photos the scene was made from and their cameras."""
     photo: str

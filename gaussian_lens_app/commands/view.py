@@ -20,7 +20,7 @@ class OpenViewer:
     """
 
     scene: Positional[OptionalPath] = None
-    """Scene file, or a project folder."""
+    """Scene file (PLY, compressed PLY, .splat, .spz, .sog, .ksplat, .glb or .gltf), or a project folder."""
     capture: OptionalPath = None
     """Folder with the photos the scene was made from and their cameras: COLMAP, transforms.json or cameras.json."""
     device: Device = "auto"
