@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
@@ -107,11 +107,13 @@ class GaussianLens:
                 within(report, end, 0.98), seconds=max(0.05, deadline - time.monotonic()), seed=task.seed,
             )  # fmt: skip
             moving, steps = fit.gaussians, fit.steps
-        keep = moving.opacities >= self.settings.prune_opacity
-        keep[: len(inputs.old)] = True
+        keep = moving.opacities.cpu() >= self.settings.prune_opacity
+        parents = _parents(task, inputs, len(moving))
+        keep[parents >= 0] = True
         if stops and self.settings.confirm:
-            keep &= confirmed(inputs.frozen, inputs.old, moving, stops, task.rasterizer, task.mode)
-        return self._patch(task, inputs, moving, keep, forward, steps)
+            keep &= confirmed(inputs.frozen, inputs.old, moving, stops, task.rasterizer, task.mode).cpu()
+        names = [window.name for window in (fitted if steps else inputs.windows)]
+        return self._patch(moving, _whole_families(keep, parents), parents, forward, names, steps)
 
     def passes(
         self, task: Task, network: Network, inputs: LensInputs, stride: int, report: Report, deadline: float
@@ -125,7 +127,7 @@ class GaussianLens:
         clock.lap("input renders and gradients")
         # After a pass that multiplies Gaussians the next one would multiply them again.
         most = self.settings.passes if network.config.head.factor == 1 else 1
-        best, errors, number = state, [], 0
+        best, errors, number, passes = state, [], 0, 0
         with torch.no_grad():
             while True:
                 began = time.monotonic()
@@ -133,16 +135,17 @@ class GaussianLens:
                 looks = look_again(prepared, state, task.rasterizer)
                 clock.lap("renders and gradients")
                 errors.append(squared_error(inputs.windows, looks))
-                if number and errors[-1] > self.settings.drift * min(errors[:-1]):
+                # Written so that an error that is no number counts as drift.
+                if number and not errors[-1] <= self.settings.drift * min(errors[:-1]):
                     break
-                best = state
+                best, passes = state, number
                 if number >= most or (number and began + clock.longest > deadline):
                     break
                 state = run_tiles(network, prepared, state, looks, number, self.settings.tile, silent)
                 clock.lap("network")
                 clock.longest = max(clock.longest, time.monotonic() - began)
                 number += 1
-        return Forward(best, number, tuple(errors), clock.seconds)
+        return Forward(best, passes, tuple(errors), clock.seconds)
 
     def _windows(self, task: Task) -> tuple[list[Target], list[Target]]:
         """(photos to look at and, when refining, more to fit to; photos kept out where there are enough)."""
@@ -170,22 +173,26 @@ class GaussianLens:
         return LensInputs(frozen, task.scene.take(selected), new, looked_at, task.mode), stride
 
     def _patch(
-        self, task: Task, inputs: LensInputs, moving: Gaussians, keep: Bool[Tensor, "P"], forward: Forward, steps: int
+        self,
+        moving: Gaussians,
+        keep: Bool[Tensor, "P"],
+        parents: Int[Tensor, "P"],
+        forward: Forward,
+        photos: list[str],
+        steps: int,
     ) -> Patch:
         """Sharpened Gaussians for the selected ones; unconfirmed ones stay as they were."""
-        keep, count = keep.cpu(), len(inputs.old)
-        rows = task.region.selected.nonzero()[:, 0].cpu()
-        parents = torch.cat([rows, torch.full((len(moving) - count,), -1)])[keep]
+        kept = parents[keep]
         provenance = {
             "method": self.name,
-            "photos": [window.name for window in inputs.windows],
+            "photos": photos,
             "passes": forward.passes,
             "errors": list(forward.errors),
             "seconds": forward.seconds,
             "steps": steps,
-            "new": int(keep[count:].sum()),
+            "new": int((kept < 0).sum()),
         }
-        return Patch(rows[keep[:count]], moving.take(keep), parents, provenance=provenance)
+        return Patch(kept[kept >= 0].unique(), moving.take(keep), kept, provenance=provenance)
 
 
 class GaussianLensRefine(GaussianLens):
@@ -197,6 +204,19 @@ class GaussianLensRefine(GaussianLens):
 
     def __init__(self, settings: LensSettings | None = None):
         super().__init__(dataclasses.replace(settings or LensSettings(), refine=True))
+
+
+def _parents(task: Task, inputs: LensInputs, count: int) -> Int[Tensor, "P"]:
+    """Row of the scene each of the network's Gaussians came from, -1 for the pixel layer's; copies stand together."""
+    rows = task.region.selected.nonzero()[:, 0].cpu()
+    union = torch.cat([rows, torch.full((len(inputs.new),), -1)])
+    return union.repeat_interleave(count // max(1, len(union)))
+
+
+def _whole_families(keep: Bool[Tensor, "P"], parents: Int[Tensor, "P"]) -> Bool[Tensor, "P"]:
+    """Copies of one Gaussian are kept or refused together: half of them would be neither the old nor the new."""
+    refused = parents[~keep & (parents >= 0)]
+    return keep & ~torch.isin(parents, refused)
 
 
 def _check(task: Task) -> None:

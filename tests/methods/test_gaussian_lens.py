@@ -8,7 +8,7 @@ from scenes import Board
 from gaussian_lens_app.errors import JobCancelled, NeedsMissing, NothingSelected
 from gaussian_lens_app.evaluation.judge import window_psnr_gain
 from gaussian_lens_app.jobs.report import silent
-from gaussian_lens_app.methods import METHODS, Budget
+from gaussian_lens_app.methods import METHODS, Budget, gaussian_lens
 from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine, LensSettings
 from gaussian_lens_app.networks.gaussian_lens import CPU
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
@@ -60,13 +60,19 @@ def test_higher_bands_of_colour_pass_through(textured_board, task):
     assert float(patch.added.shN[~old].abs().max()) == 0
 
 
-def test_a_network_with_more_gaussians_for_each_one_fits_the_same_patch(task, tmp_path):
+def test_copies_of_one_gaussian_take_its_place_together_or_not_at_all(textured_board, task, tmp_path, monkeypatch):
     config = dataclasses.replace(CPU, head=HeadConfig(factor=2))
     save_lens(tmp_path / "double.safetensors", Network(config).state_dict(), config, {})
-    patch = GaussianLens(dataclasses.replace(ONE_PASS, weights=tmp_path / "double.safetensors"))(task, silent)
-    assert len(patch.parents) == len(patch.added)
-    assert torch.equal(patch.removed.unique(), patch.removed)
-    assert set(patch.parents[patch.parents >= 0].tolist()) == set(patch.removed.tolist())
+    scene = textured_board.scene.with_sh_degree(1)
+    marked = dataclasses.replace(scene, shN=torch.rand(scene.shN.shape, generator=torch.Generator().manual_seed(1)))
+    monkeypatch.setattr(gaussian_lens, "confirmed", lambda frozen, old, moving, *rest: torch.arange(len(moving)) != 3)
+    settings = dataclasses.replace(ONE_PASS, weights=tmp_path / "double.safetensors")
+    patch = GaussianLens(settings)(dataclasses.replace(task, scene=marked), silent)
+    rows = task.region.selected.nonzero()[:, 0]
+    assert patch.removed.tolist() == [row for row in rows.tolist() if row != rows[1]]
+    heirs = patch.parents >= 0
+    assert patch.parents[heirs].bincount()[patch.removed].tolist() == [2] * len(patch.removed)
+    assert torch.equal(patch.added.shN[heirs], marked.shN[patch.parents[heirs]])
 
 
 def test_refining_goes_on_from_the_forward_pass(textured_board, task, fast_rasterizer):
