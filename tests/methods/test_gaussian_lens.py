@@ -60,7 +60,10 @@ def test_higher_bands_of_colour_pass_through(textured_board, task):
     assert float(patch.added.shN[~old].abs().max()) == 0
 
 
-def test_copies_of_one_gaussian_take_its_place_together_or_not_at_all(textured_board, task, tmp_path, monkeypatch):
+def test_copies_of_one_gaussian_take_its_place_together_or_not_at_all(
+    textured_board, fast_rasterizer, tmp_path, monkeypatch
+):
+    task = lens_task(textured_board, fast_rasterizer, photos=(0, 1, 2, 3, 4, 5))  # enough to keep one out
     config = dataclasses.replace(CPU, head=HeadConfig(factor=2))
     save_lens(tmp_path / "double.safetensors", Network(config).state_dict(), config, {})
     scene = textured_board.scene.with_sh_degree(1)
