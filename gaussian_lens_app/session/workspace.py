@@ -60,6 +60,10 @@ class Workspace:
         region = self.arrangement.region(number)
         return self._titles(self.arrangement.dependents(region.key))
 
+    def standing_on(self, number: int) -> tuple[str, ...]:
+        """What would go with a region for good, by name: hidden regions and versions that were made on it too."""
+        return self._titles(self.arrangement.standing_on(number))
+
     def state(self) -> tuple[Arrangement, tuple[Edit, ...]]:
         """(the arrangement of this moment, all edits it takes to have it again).
 

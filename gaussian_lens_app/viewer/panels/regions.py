@@ -147,12 +147,12 @@ class RegionsPanel:
         self._details.content = words.region_details(session, region)
         if self._name.value != session.work.name(region.number):
             self._name.value = session.work.name(region.number)
-        above = session.work.dependents(region.number)
-        asked = None if self._asked is None or self._asked[1] != region.number or not above else self._asked[0]
-        others = " and ".join(above)
-        self._hide.label = f"Hide with {others}" if asked == "hide" else ("Hide it" if region.shown else "Show it")
+        asked = self._asked[0] if self._asked is not None and self._asked[1] == region.number else None
+        above, built = session.work.dependents(region.number), session.work.standing_on(region.number)
+        hide = f"Hide with {' and '.join(above)}" if asked == "hide" and above else "Hide it"
+        self._hide.label = hide if region.shown else "Show it"
         self._hide.icon = viser.Icon.EYE_OFF if region.shown else viser.Icon.EYE
-        self._remove.label = f"Remove with {others}" if asked == "remove" else "Remove it"
+        self._remove.label = f"Remove with {' and '.join(built)}" if asked == "remove" and built else "Remove it"
 
     @staticmethod
     def _fill(dropdown: viser.GuiDropdownHandle, options: list[str], value: str) -> None:
