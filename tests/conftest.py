@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
+from collections.abc import Iterator
+
 import pytest
 import torch
 from scenes import Board, board
@@ -27,3 +31,22 @@ def fast_rasterizer() -> Rasterizer:
 def textured_board(fast_rasterizer: Rasterizer) -> Board:
     """A blurred scene, its sharp truth and six photos of the latter."""
     return board(fast_rasterizer)
+
+
+@contextlib.contextmanager
+def small_files_only(size: int) -> Iterator[None]:
+    """The kernel refuses files above `size` bytes, as a full disk would in the middle of a write.
+
+    Only for the lines that write: what the test runner prints may go to a larger file.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture(name="small_files_only")
+def small_files_only_fixture():
+    return small_files_only

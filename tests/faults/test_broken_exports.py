@@ -1,7 +1,6 @@
 """An export that breaks off leaves the old file or the new one, never half of either."""
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -26,24 +25,11 @@ def test_killed_at_any_line_the_target_is_the_old_scene_or_the_new(tmp_path, nam
     assert new > 0
 
 
-@pytest.fixture
-def small_files_only():
-    """The kernel refuses files above 1 kB, as a full disk would in the middle of a write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("name", TARGETS)
 def test_on_a_full_disk_the_old_scene_stays_and_nothing_else(tmp_path, name, small_files_only):
     save(tmp_path / name, scene_of(OLD))
     before = sorted(p.name for p in (tmp_path / name).parent.iterdir())
-    small_files_only()
-    with pytest.raises(ExportError, match=r"was not written: .*unchanged"):
+    with small_files_only(1024), pytest.raises(ExportError, match=r"was not written: .*unchanged"):
         save(tmp_path / name, scene_of(3000))
     assert sorted(p.name for p in (tmp_path / name).parent.iterdir()) == before
     assert standing(tmp_path / name) == OLD
