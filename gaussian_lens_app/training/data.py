@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from gaussian_lens_app.errors import FileError
 from gaussian_lens_app.formats import load_capture
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.samples import Sample, SampleSettings, load_samples, random_samples, save_samples
@@ -63,6 +64,8 @@ def files(folder: Path, split: str) -> list[Path]:
     return sorted(folder.glob(f"{split}-*.pt"))
 
 
+TRIES = 100
+"""A scene may come to no samples; so many in a row mean that there are none."""
 USES = 3
 """A sample that has been made ready is used so often, each time with other photos of it."""
 
@@ -104,9 +107,12 @@ class Stream:
         return ready
 
     def _fresh(self) -> list[Sample | tuple[Ready, int]]:
-        every = files(self.folder, "train")
-        real = [path for path in every if "-real-" in path.name]
-        made = [path for path in every if "-real-" not in path.name]
-        kind = real if real and (not made or self.random.random() < self.real_share) else made
-        samples = load_samples(self.random.choice(kind))
-        return list(self.random.sample(samples, min(8, len(samples))))
+        for _ in range(TRIES):
+            every = files(self.folder, "train")
+            real = [path for path in every if "-real-" in path.name]
+            made = [path for path in every if "-real-" not in path.name]
+            kind = real if real and (not made or self.random.random() < self.real_share) else made
+            samples = load_samples(self.random.choice(kind)) if kind else []
+            if samples:
+                return list(self.random.sample(samples, min(8, len(samples))))
+        raise FileError(f"{self.folder} has no training samples: make some with --scenes 10, or give --captures.")

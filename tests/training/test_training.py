@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from gaussian_lens_app.errors import FileError
 from gaussian_lens_app.networks import gaussian_lens
 from gaussian_lens_app.networks.gaussian_lens import LensConfig
 from gaussian_lens_app.networks.point_transformer import TransformerConfig
@@ -150,3 +151,11 @@ def test_a_stream_picks_up_files_that_come_later(folder, tmp_path, fast_rasteriz
     moved = [dataclasses.replace(samples[0], stride=99)]
     save_samples(tmp_path / "train-real-x-0.pt", moved, {})
     assert 99 in [next(stream).prepared.stride for _ in range(20)]
+
+
+def test_a_folder_without_samples_is_one_sentence(tmp_path):
+    with pytest.raises(FileError, match="no training samples"):
+        next(iter(Stream(tmp_path, 0, lambda sample: pytest.fail("there is none"))))
+    save_samples(tmp_path / "train-00001.pt", [], {})
+    with pytest.raises(FileError, match="no training samples"):
+        next(iter(Stream(tmp_path, 0, lambda sample: pytest.fail("there is none"))))
