@@ -5,9 +5,9 @@ from __future__ import annotations
 from scenes import Board
 
 from gaussian_lens_app.methods import Budget, Task
-from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer, surroundings
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
-from gaussian_lens_app.methods.targets import make_target
+from gaussian_lens_app.methods.targets import make_target, surroundings
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.select import select_region

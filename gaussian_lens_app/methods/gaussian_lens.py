@@ -12,15 +12,14 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from gaussian_lens_app.errors import NeedsMissing, NothingSelected
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.gaussian_lens_features import squared_error
-from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer, surroundings
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer
 from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, run_tiles
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
-from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
+from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
 from gaussian_lens_app.networks.weights import load_lens, load_released
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
@@ -87,7 +86,7 @@ class GaussianLens:
 
     def __call__(self, task: Task, report: Report) -> Patch:
         deadline = time.monotonic() + task.budget.seconds
-        _check(task)
+        check_photos(task)
         device = str(task.scene.device)
         weights = self.settings.weights
         network = load_released("gaussian-lens", device) if weights is None else load_lens(weights, device)
@@ -217,15 +216,6 @@ def _whole_families(keep: Bool[Tensor, "P"], parents: Int[Tensor, "P"]) -> Bool[
     """Copies of one Gaussian are kept or refused together: half of them would be neither the old nor the new."""
     refused = parents[~keep & (parents >= 0)]
     return keep & ~torch.isin(parents, refused)
-
-
-def _check(task: Task) -> None:
-    if task.capture is None or not task.capture.photos:
-        raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
-    if task.region.count == 0:
-        raise NothingSelected("The box holds no Gaussian: drag it over something that is drawn.")
-    if not task.region.views:
-        raise NeedsMissing("No photo sees what is in the box: choose something the photos show.")
 
 
 class _Clock:

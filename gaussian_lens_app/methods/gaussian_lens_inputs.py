@@ -12,7 +12,6 @@ from torch import Tensor
 
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
 from gaussian_lens_app.methods.targets import Target
-from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import RenderMode
 from gaussian_lens_app.scene import Gaussians
 
@@ -40,14 +39,6 @@ class LensInputs:
     def is_pixel(self) -> Bool[Tensor, "P"]:
         count = len(self.old) + len(self.new)
         return torch.arange(count, device=self.old.device) >= len(self.old)
-
-
-def surroundings(scene: Gaussians, selected: Bool[Tensor, "N"], windows: Sequence[Target]) -> Gaussians:
-    """The Gaussians that are not selected and may show in one of the windows."""
-    visible = torch.zeros_like(selected)
-    for window in windows:
-        visible |= touching(scene, window.camera, window.rect)
-    return scene.take(visible & ~selected)
 
 
 def pixel_layer(

@@ -12,13 +12,12 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from gaussian_lens_app.errors import NeedsMissing, NothingSelected
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
-from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
-from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local, touching
+from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
+from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
 STOP_RANKS = (4,)
@@ -73,7 +72,7 @@ class Refine:
     def __call__(self, task: Task, report: Report) -> Patch:
         deadline = time.monotonic() + task.budget.seconds
         selected = task.region.selected
-        _check(task)
+        check_photos(task)
         report("Reading the photos", 0.0)
         targets, stops = self._targets(task)
         new = self._insert(task, targets, within(report, 0.05, 0.25))
@@ -120,7 +119,7 @@ class Refine:
         deadline: float,
     ) -> tuple[Gaussians, Bool[Tensor, "M"] | None, int]:
         """(old and new Gaussians fitted, which of them the photos kept out confirm, steps)."""
-        frozen = task.scene.take(self._visible(task, [*targets, *stops]))
+        frozen = surroundings(task.scene, task.region.selected, [*targets, *stops])
         rasterizer, mode, start = task.rasterizer, task.mode, Gaussians.concat([old, new])
         seconds = max(0.1, deadline - time.monotonic())
         fit = fit_local(
@@ -138,13 +137,6 @@ class Refine:
         if not stops or not self.settings.confirm:
             return fit.gaussians, None, fit.steps
         return fit.gaussians, confirmed(frozen, old, fit.gaussians, stops, rasterizer, mode), fit.steps
-
-    def _visible(self, task: Task, targets: list[Target]) -> Bool[Tensor, "N"]:
-        """Rows that are not selected and may show in a target: all that the fit must draw besides its own."""
-        visible = torch.zeros(len(task.scene), dtype=torch.bool, device=task.scene.device)
-        for target in targets:
-            visible |= touching(task.scene, target.camera, target.rect)
-        return visible & ~task.region.selected
 
     def _patch(
         self,
@@ -189,12 +181,3 @@ class Pixels(Refine):
 
     def __init__(self, settings: RefineSettings | None = None):
         super().__init__(dataclasses.replace(settings or RefineSettings(), fit=False))
-
-
-def _check(task: Task) -> None:
-    if task.capture is None or not task.capture.photos:
-        raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
-    if task.region.count == 0:
-        raise NothingSelected("The box holds no Gaussian: drag it over something that is drawn.")
-    if not task.region.views:
-        raise NeedsMissing("No photo sees what is in the box: choose something the photos show.")

@@ -10,8 +10,21 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gaussian_lens_app.errors import NeedsMissing, NothingSelected
+from gaussian_lens_app.methods.base import Task
+from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Camera, Capture, Gaussians, Photo, PhotoView, Rect
+
+
+def check_photos(task: Task) -> None:
+    """Raises NeedsMissing or NothingSelected, with what to do, when no photo shows a selected Gaussian."""
+    if task.capture is None or not task.capture.photos:
+        raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
+    if task.region.count == 0:
+        raise NothingSelected("The box holds no Gaussian: drag it over something that is drawn.")
+    if not task.region.views:
+        raise NeedsMissing("No photo sees what is in the box: choose something the photos show.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +53,14 @@ def make_target(
         render = rasterizer.render(scene, camera, mode=mode, crop=view.rect)
     pixels = photo.crop(view.rect).to(scene.device)
     return Target(photo.name, camera, view.rect, pixels, view.mask.to(scene.device), render)
+
+
+def surroundings(scene: Gaussians, selected: Bool[Tensor, "N"], windows: Sequence[Target]) -> Gaussians:
+    """The Gaussians that are not selected and may show in one of the windows."""
+    visible = torch.zeros_like(selected)
+    for window in windows:
+        visible |= touching(scene, window.camera, window.rect)
+    return scene.take(visible & ~selected)
 
 
 EXPOSURE_LONG_SIDE = 160

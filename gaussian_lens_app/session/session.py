@@ -19,7 +19,7 @@ from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Capture, Gaussians, Region
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.session.arrangement import UpgradedRegion, walk
-from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_NAME, close_views_patch
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_JOB, CLOSE_VIEWS_NAME, close_views_patch
 from gaussian_lens_app.session.estimate import Estimate, Experience
 from gaussian_lens_app.session.events import (
     Combine,
@@ -329,7 +329,7 @@ class Session:
         Splats made from small photos show needles from nearby, and drawn through a filter that hides those nothing new
         could be sharp; see `optimize/band_limit.py`. One edit like any other, on the worker for upgrades.
         """
-        return self._worker.submit("Readying close views", self._ready_close_views, self._job_changed)
+        return self._worker.submit(CLOSE_VIEWS_JOB, self._ready_close_views, self._job_changed)
 
     def _ready_close_views(self, report: Report) -> Edit | None:
         base = self.edited

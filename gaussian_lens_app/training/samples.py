@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from gaussian_lens_app.formats.atomic import write_atomically
-from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer, surroundings
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
-from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures
+from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures, surroundings
 from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
