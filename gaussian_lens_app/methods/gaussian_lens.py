@@ -184,6 +184,7 @@ class GaussianLens:
         kept = parents[keep]
         provenance = {
             "method": self.name,
+            "kind": "learned",
             "photos": photos,
             "passes": forward.passes,
             "errors": list(forward.errors),

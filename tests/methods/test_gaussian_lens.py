@@ -33,6 +33,7 @@ def test_the_released_weights_sharpen_what_a_photo_they_did_not_see_shows(textur
     patch = GaussianLens()(task, silent)
     assert gain(textured_board, patch.apply(textured_board.scene), fast_rasterizer) > 0.5
     assert patch.provenance["passes"] >= 1
+    assert patch.provenance["kind"] == "learned"
     assert len(patch.added) > len(patch.removed)
 
 
