@@ -31,7 +31,7 @@ SUBCOMMANDS = {
 }
 
 ABOUT = "Gaussian splat scenes without a screen. Add --traceback to see where an error came from."
-CONFIG = (tyro.conf.FlagCreatePairsOff,)
+CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 INTERRUPTED = 130  # 128 + SIGINT, what shells report for Ctrl-C
 
 

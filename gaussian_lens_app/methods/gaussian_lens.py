@@ -21,7 +21,7 @@ from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, ru
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
 from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
-from gaussian_lens_app.networks.weights import load_lens, load_released
+from gaussian_lens_app.networks.weights import load_network, load_released
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
@@ -89,7 +89,12 @@ class GaussianLens:
         check_photos(task)
         device = str(task.scene.device)
         weights = self.settings.weights
-        network = load_released("gaussian-lens", device) if weights is None else load_lens(weights, device)
+        network = (
+            load_released("gaussian-lens", device)
+            if weights is None
+            else load_network(weights, "gaussian-lens", device)
+        )
+        assert isinstance(network, Network)
         report("Reading the photos", 0.0)
         fitted, stops = self._windows(task)
         report("Placing pixel Gaussians", 0.1)

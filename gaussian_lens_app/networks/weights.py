@@ -7,9 +7,11 @@ import functools
 import hashlib
 import json
 import sysconfig
+import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -18,8 +20,8 @@ from torch import nn
 
 from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens, LensConfig
-from gaussian_lens_app.networks.heads import HeadConfig
-from gaussian_lens_app.networks.point_transformer import TransformerConfig
+
+T = TypeVar("T")
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "assets" / "weights"
 INSTALLED = Path(sysconfig.get_path("data")) / "share" / "gaussian_lens_app" / "weights"
@@ -35,27 +37,32 @@ class Released:
     sha256: str
 
 
+NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "gaussian-lens": lambda values: GaussianLens(from_json(LensConfig, values)),
+}
+"""By name, how each network is built from the sizes in its file of weights."""
+
 RELEASED = {
     "gaussian-lens": Released(
         "gaussian_lens_cpu.safetensors", "45f3ec9e5601728e040952dc925cb4fead588ee89a79de3ff1be526fef4ac437"
     ),
 }
-"""By name; docs/gaussian_lens.md and the model card beside the file say how they came about."""
+"""By name; the model card beside each file says how it came about."""
 
 
-@functools.lru_cache(maxsize=4)
-def load_released(name: str, device: str = "cpu") -> GaussianLens:
+@functools.lru_cache(maxsize=8)
+def load_released(name: str, device: str = "cpu") -> nn.Module:
     """The network with its released weights, ready to run. Raises NeedsMissing with the command that mends it."""
     released = RELEASED[name]
     folder = CHECKOUT if CHECKOUT.is_dir() else INSTALLED
-    return load_lens(folder / released.file, device, released.sha256)
+    return load_network(folder / released.file, name, device, released.sha256)
 
 
-def load_lens(path: Path, device: str = "cpu", sha256: str | None = None) -> GaussianLens:
-    """A network from a file of weights; with `sha256`, only from exactly that file."""
+def load_network(path: Path, name: str, device: str = "cpu", sha256: str | None = None) -> nn.Module:
+    """The network `name` from a file of weights; with `sha256`, only from exactly that file."""
     mend = (
         f"Restore it with `git checkout -- assets/weights/{path.name}` in a checkout, or install the program again "
-        "with `pip install --force-reinstall .`; `gsr train gaussian-lens --release FILE` makes another."
+        f"with `pip install --force-reinstall .`; `gsr train {name} --release FILE` makes another."
     )
     try:
         content = path.read_bytes()
@@ -64,15 +71,15 @@ def load_lens(path: Path, device: str = "cpu", sha256: str | None = None) -> Gau
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise NeedsMissing(f"The weights {path} are damaged or not the released ones. {mend}")
     try:
-        network = GaussianLens(config_from_json(json.loads(metadata(content)[CONFIG])))
+        network = NETWORKS[name](json.loads(metadata(content)[CONFIG]))
         network.load_state_dict({key: value.float() for key, value in load(content).items()})
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise NeedsMissing(f"The weights {path} cannot be read ({error}). {mend}") from error
+        raise NeedsMissing(f"The weights {path} cannot be read as {name} ({error}). {mend}") from error
     return network.to(device).eval().requires_grad_(False)
 
 
-def save_lens(path: Path, state: dict[str, torch.Tensor], config: LensConfig, facts: dict[str, str]) -> str:
-    """Write weights in half precision; the file's sha256."""
+def save_network(path: Path, state: dict[str, torch.Tensor], config: Any, facts: dict[str, str]) -> str:
+    """Write weights in half precision with the network's sizes, a dataclass; the file's sha256."""
     halves = {key: value.detach().cpu().half().contiguous() for key, value in state.items()}
     content = save(halves, metadata={**facts, CONFIG: json.dumps(dataclasses.asdict(config))})
     path.write_bytes(content)
@@ -85,11 +92,16 @@ def metadata(content: bytes) -> dict[str, str]:
     return json.loads(content[8 : 8 + length]).get("__metadata__", {})
 
 
-def config_from_json(values: dict[str, Any]) -> LensConfig:
-    """The sizes written by `save_lens`."""
-    transformer: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["transformer"].items()}
-    parts = {"transformer": TransformerConfig(**transformer), "head": HeadConfig(**values["head"])}
-    return LensConfig(**{**values, **parts})
+def from_json(kind: type[T], values: dict[str, Any]) -> T:
+    """A dataclass from the dictionary `dataclasses.asdict` made of it, through JSON: tuples and inner dataclasses."""
+    hints = typing.get_type_hints(kind)
+    return kind(**{key: _field(hints[key], value) for key, value in values.items()})
+
+
+def _field(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_json(hint, value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -13,7 +13,7 @@ from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRe
 from gaussian_lens_app.networks.gaussian_lens import CPU
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
 from gaussian_lens_app.networks.heads import HeadConfig
-from gaussian_lens_app.networks.weights import save_lens
+from gaussian_lens_app.networks.weights import save_network
 from gaussian_lens_app.optimize.local import LocalFitSettings
 from gaussian_lens_app.scene import Gaussians
 
@@ -66,7 +66,7 @@ def test_copies_of_one_gaussian_take_its_place_together_or_not_at_all(
 ):
     task = lens_task(textured_board, fast_rasterizer, photos=(0, 1, 2, 3, 4, 5))  # enough to keep one out
     config = dataclasses.replace(CPU, head=HeadConfig(factor=2))
-    save_lens(tmp_path / "double.safetensors", Network(config).state_dict(), config, {})
+    save_network(tmp_path / "double.safetensors", Network(config).state_dict(), config, {})
     scene = textured_board.scene.with_sh_degree(1)
     marked = dataclasses.replace(scene, shN=torch.rand(scene.shN.shape, generator=torch.Generator().manual_seed(1)))
     monkeypatch.setattr(gaussian_lens, "confirmed", lambda frozen, old, moving, *rest: torch.arange(len(moving)) != 3)

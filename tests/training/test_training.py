@@ -11,13 +11,14 @@ from gaussian_lens_app.errors import FileError
 from gaussian_lens_app.networks import gaussian_lens
 from gaussian_lens_app.networks.gaussian_lens import LensConfig
 from gaussian_lens_app.networks.point_transformer import TransformerConfig
-from gaussian_lens_app.networks.weights import load_lens
-from gaussian_lens_app.training import loop, release
+from gaussian_lens_app.networks.weights import load_network
 from gaussian_lens_app.training.data import DataSettings, Stream, files, make_procedural
-from gaussian_lens_app.training.loop import Training
+from gaussian_lens_app.training.lens import LensTrainee
+from gaussian_lens_app.training.release import release
+from gaussian_lens_app.training.run import Run, RunSettings
 from gaussian_lens_app.training.samples import SampleSettings, load_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, pixel_aligned, random_scaffold
-from gaussian_lens_app.training.settings import TrainSettings
+from gaussian_lens_app.training.settings import LensSettings
 from gaussian_lens_app.training.step import lighter, make_ready, run_sample
 from gaussian_lens_app.training.worlds import WorldSettings, random_capture
 
@@ -44,15 +45,13 @@ def folder(tmp_path_factory, fast_rasterizer) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny(monkeypatch) -> None:
-    """A network that trains in a moment, in the place of the preset."""
-    for module in (gaussian_lens, loop, release):
-        monkeypatch.setattr(module, "PRESETS", {"cpu": TINY})
-
-
-def settings_for(folder: Path, out: Path) -> TrainSettings:
-    return TrainSettings(folder, out, hours=1.0, single_hours=0.0, passes=2, accumulate=1, validation_samples=2)
+def training_of(folder: Path, out: Path, rasterizer, told: list[str]) -> Run:
+    """A run with a network that trains in a moment."""
+    torch.manual_seed(0)
+    settings = LensSettings(folder, single=0.0, passes=2, accumulate=1, validation_samples=2)
+    out.mkdir(exist_ok=True)
+    trainee = LensTrainee(gaussian_lens.GaussianLens(TINY), settings, out, rasterizer)
+    return Run(trainee, RunSettings(out, hours=1.0), told.append)
 
 
 def test_scenes_are_split_by_number_and_made_once(folder, fast_rasterizer):
@@ -108,12 +107,11 @@ def test_training_steps_lower_the_error_of_a_sample(folder, fast_rasterizer):
     assert run_sample(network, sample, 1, fast_rasterizer).after[0] < 0.97 * first
 
 
-def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, tmp_path, fast_rasterizer, tiny):
-    settings = settings_for(folder, tmp_path)
-    first = Training(settings, fast_rasterizer, tell=lambda line: None)
-    first.run(minutes=0.05)
+def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, tmp_path, fast_rasterizer):
     told = []
-    second = Training(settings, fast_rasterizer, tell=told.append)
+    first = training_of(folder, tmp_path, fast_rasterizer, [])
+    first.run(minutes=0.05)
+    second = training_of(folder, tmp_path, fast_rasterizer, told)
     assert second.updates == first.updates > 0
     assert second.spent == first.spent
     assert "Going on" in told[0]
@@ -124,11 +122,12 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, tmp_path, fast_r
     assert "procedural_pass_2" in entries[-1]
 
 
-def test_the_best_weights_can_be_released_and_read(folder, tmp_path, fast_rasterizer, tiny):
-    training = Training(settings_for(folder, tmp_path), fast_rasterizer, tell=lambda line: None)
-    training.validate()
-    digest = release.release(tmp_path, "cpu", tmp_path / "w.safetensors")
-    assert load_lens(tmp_path / "w.safetensors", sha256=digest).config == TINY
+def test_the_best_weights_can_be_released_and_read(folder, tmp_path, fast_rasterizer):
+    training_of(folder, tmp_path, fast_rasterizer, []).validate()
+    digest = release(tmp_path, "gaussian-lens", TINY, tmp_path / "w.safetensors")
+    network = load_network(tmp_path / "w.safetensors", "gaussian-lens", sha256=digest)
+    assert isinstance(network, gaussian_lens.GaussianLens)
+    assert network.config == TINY
 
 
 def test_a_lighter_sample_keeps_the_photos_of_its_pixel_gaussians_and_their_renders(folder, fast_rasterizer):

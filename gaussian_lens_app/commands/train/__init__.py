@@ -1,0 +1,23 @@
+"""`gsr train NETWORK`: makes training data and trains a network on it; an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from gaussian_lens_app.commands.train.gaussian_lens import TrainGaussianLens
+
+Network = Annotated[TrainGaussianLens, tyro.conf.subcommand("gaussian-lens")]
+"""A union: any of the networks there are, each with its own options."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one of the networks; an interrupted run goes on where it stopped."""
+
+    network: Annotated[Network, tyro.conf.arg(name="")]
+
+    def run(self) -> None:
+        self.network.run()
