@@ -59,6 +59,8 @@ class Adam:
         self.betas, self.eps = betas, eps
         self.steps = 0
         self.scene = _leaves(scene)
+        self.origins = torch.arange(len(scene), device=scene.device)
+        """For each row of `scene` the row it descends from in the scene this began with."""
         self._first = scene.map(_zeros)
         self._second = scene.map(_zeros)
 
@@ -82,9 +84,16 @@ class Adam:
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             value.addcdiv_(first, (second / correction2).sqrt_().add_(self.eps), value=-rate / correction1)
 
-    def replace(self, scene: Gaussians, sources: Int[Tensor, "M"]) -> None:
-        """Goes on with another scene; row i inherits the state of old row sources[i], or starts fresh at -1."""
+    def replace(
+        self, scene: Gaussians, sources: Int[Tensor, "M"], parents: Int[Tensor, "M"] | None = None
+    ) -> None:
+        """Goes on with another scene; row i inherits the state of old row sources[i], or starts fresh at -1.
+
+        `parents` are the old rows that the new ones descend from, where that is not the same.
+        """
         fresh = sources < 0
+        parents = sources if parents is None else parents
+        self.origins = torch.where(parents < 0, -1, self.origins[parents.clamp_min(0)])
         rows = sources.clamp_min(0)
 
         def inherited(old: Tensor) -> Tensor:

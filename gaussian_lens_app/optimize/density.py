@@ -102,9 +102,10 @@ class AdaptiveDensity:
         kept = (~(grow & large)).nonzero()[:, 0]
         parts = [scene.take(kept), scene.take(cloned), self._split(scene.take(parted.repeat(2)))]
         sources = torch.cat([kept, cloned.new_full((len(cloned) + 2 * len(parted),), -1)])
+        parents = torch.cat([kept, cloned, parted.repeat(2)])
         grown = Gaussians.concat(parts)
         alive = (grown.opacities >= self.settings.min_opacity).nonzero()[:, 0]
-        adam.replace(grown.take(alive), sources[alive])
+        adam.replace(grown.take(alive), sources[alive], parents[alive])
         self._pull = self._seen = None
 
     def _wanted(self) -> Tensor:

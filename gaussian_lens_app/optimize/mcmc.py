@@ -81,7 +81,7 @@ class Mcmc:
         sources[hosts] = -1
         rows = torch.arange(len(scene), device=scene.device)
         rows[dead] = hosts
-        adam.replace(shared(scene, hosts).take(rows), sources)
+        adam.replace(shared(scene, hosts).take(rows), sources, rows)
 
     def _add(self, adam: Adam) -> None:
         scene = adam.scene.detach()
@@ -93,7 +93,8 @@ class Mcmc:
         sources[hosts] = -1
         divided = shared(scene, hosts)
         grown = Gaussians.concat([divided, divided.take(hosts)])
-        adam.replace(grown, torch.cat([sources, hosts.new_full((count,), -1)]))
+        parents = torch.cat([torch.arange(len(scene), device=scene.device), hosts])
+        adam.replace(grown, torch.cat([sources, hosts.new_full((count,), -1)]), parents)
 
     def _sample(self, scene: Gaussians, rows: Int[Tensor, "L"], count: int) -> Int[Tensor, "count"]:
         """Rows drawn with replacement in proportion to opacity."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.errors import CaptureError
@@ -71,16 +71,21 @@ def device_of(rasterizer: Rasterizer) -> str:
     return "cuda" if rasterizer.name == "cuda" else "cpu"
 
 
-def without_unseen(
+def without_unseen(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> Gaussians:
+    """The Gaussians that some photo sees."""
+    return scene.take(seen(scene, capture, rasterizer, mode))
+
+
+def seen(
     scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, pixels: float = 0.05
-) -> Gaussians:
-    """The Gaussians whose blending weight in some photo adds up to more than `pixels`."""
+) -> Bool[Tensor, "N"]:
+    """Whose blending weight in some photo adds up to more than `pixels`."""
     best: Float[Tensor, "N"] = torch.zeros(len(scene), device=scene.device)
     for photo in capture.photos:
         camera = photo.camera.to(scene.device)
         everywhere = torch.ones(camera.height, camera.width, 1, device=scene.device)
         best = torch.maximum(best, rasterizer.contributions(scene, camera, everywhere, mode=mode)[:, 0])
-    return scene.take(best > pixels)
+    return best > pixels
 
 
 def _strategy(settings: ReconstructSettings, extent: float, generator: torch.Generator) -> Strategy:

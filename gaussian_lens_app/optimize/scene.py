@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report
@@ -42,6 +43,19 @@ def optimize_scene(
     report: Report,
 ) -> Gaussians:
     """The scene after `settings.steps` steps against all photos of `capture`; deterministic for a seed and device."""
+    return descend(scene, capture, settings, rasterizer, strategy, extent, report)[0]
+
+
+def descend(
+    scene: Gaussians,
+    capture: Capture,
+    settings: OptimizeSettings,
+    rasterizer: Rasterizer,
+    strategy: Strategy | None,
+    extent: float,
+    report: Report,
+) -> tuple[Gaussians, Int[Tensor, "M"]]:
+    """The optimised scene, and for each of its rows the row of `scene` that it was cloned or split from, or was."""
     adam = Adam(scene)
     views = [(photo.camera.to(scene.device), photo.load()) for photo in capture.photos]
     order = _Shuffled(len(views), torch.Generator().manual_seed(settings.seed))
@@ -54,7 +68,7 @@ def optimize_scene(
         told(step, *_step(adam, camera, photo, degree, settings, rasterizer, strategy, rates))
         if strategy is not None:
             strategy.update(step, settings.steps, adam, rates)
-    return adam.scene.detach()
+    return adam.scene.detach(), adam.origins
 
 
 def _step(

@@ -15,7 +15,7 @@ LAYERS = (
     {"errors"},
     {"scene"},
     {"networks", "raster", "formats", "jobs"},
-    {"methods", "select", "optimize", "evaluation", "priors", "training"},
+    {"methods", "select", "optimize", "evaluation", "lineages", "priors", "training"},
     {"upgrade"},
     {"session", "benchmark"},
     {"viewer"},
