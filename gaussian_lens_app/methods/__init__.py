@@ -4,9 +4,11 @@ from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.methods.base import Budget, Method, Needs, Scope, Task
 from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine
 from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
+from gaussian_lens_app.methods.split import ShuffleSplit
 
 METHODS: dict[str, Method] = {
-    method.name: method for method in (Refine(), FitOnly(), Pixels(), GaussianLens(), GaussianLensRefine())
+    method.name: method
+    for method in (Refine(), FitOnly(), Pixels(), GaussianLens(), GaussianLensRefine(), ShuffleSplit())
 }
 """In the order the menu shows them."""
 
