@@ -13,6 +13,7 @@ import tyro
 from gaussian_lens_app.commands.convert import Convert
 from gaussian_lens_app.commands.evaluate import Evaluate
 from gaussian_lens_app.commands.inspect import Inspect
+from gaussian_lens_app.commands.methods import ListMethods
 from gaussian_lens_app.commands.reconstruct import Reconstruct
 from gaussian_lens_app.commands.render import RenderViews
 from gaussian_lens_app.commands.train import Train
@@ -27,6 +28,7 @@ SUBCOMMANDS = {
     "render": RenderViews,
     "inspect": Inspect,
     "convert": Convert,
+    "methods": ListMethods,
     "train": Train,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -11,10 +12,11 @@ import torch
 from gaussian_lens_app.errors import MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
-from gaussian_lens_app.methods import Budget, Task, find_method
+from gaussian_lens_app.methods import Budget, Scope, Task, find_method
+from gaussian_lens_app.methods.base import unseen
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, PhotoView, Region
-from gaussian_lens_app.select import select_region
+from gaussian_lens_app.select import select_region, whole_region
 
 FEW_PHOTOS = 5
 """With fewer photos of the region, keeping one from the fit costs too much: two folds judge instead."""
@@ -27,7 +29,8 @@ class UpgradeRequest:
     """What is asked for."""
 
     scene: Gaussians
-    box: Box
+    box: Box | None
+    """None: the whole scene."""
     capture: Capture | None
     method: str
     rasterizer: Rasterizer
@@ -38,6 +41,8 @@ class UpgradeRequest:
     seed: int = 0
     region: Region | None = None
     """Already selected (the viewer shows it before the upgrade starts); None: select now."""
+    preview: Callable[[Patch], None] = unseen
+    """Called with the patch so far when a piece of it is finished."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,7 @@ class UpgradeResult:
 def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     """Select, run the method, judge. Raises MethodError or CaptureError with a sentence; changes nothing."""
     clock = _Clock()
+    _check_scope(request)
     report("Selecting", 0.0)
     region = request.region or _select(request)
     if region.count == 0:
@@ -72,7 +78,18 @@ def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     return UpgradeResult(patch, region, verdict, clock.seconds)
 
 
+def _check_scope(request: UpgradeRequest) -> None:
+    method, scope = find_method(request.method), Scope.SCENE if request.box is None else Scope.REGION
+    if scope not in method.scopes:
+        raise MethodError(
+            f"{method.label} works on {method.scopes[0].value}, not on {scope.value}: choose another method."
+        )
+
+
 def _select(request: UpgradeRequest) -> Region:
+    """What is in the box, or all there is."""
+    if request.box is None:
+        return whole_region(request.scene, request.capture)
     return select_region(
         request.scene, request.box, request.capture, request.rasterizer, mode=request.mode, through=request.through
     )
@@ -109,6 +126,7 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
         mode=request.mode,
         budget=request.budget,
         seed=request.seed,
+        preview=request.preview,
     )
     return _checked(method(task, report), request)
 

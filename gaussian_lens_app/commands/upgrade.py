@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from gaussian_lens_app.commands.arguments import BoxPixels, Device, OptionalPath
 from gaussian_lens_app.commands.device import ready_rasterizer
 from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.commands.reading import check_target, read_capture, read_scene
+from gaussian_lens_app.errors import GsrError
 
 if TYPE_CHECKING:
+    from gaussian_lens_app.methods import Budget
     from gaussian_lens_app.session import Outcome, Session
     from gaussian_lens_app.upgrade import UpgradeResult
 
@@ -24,7 +27,7 @@ REFUSED = 3
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Sharpen what a box of a photo shows, and write the scene.
+    """Sharpen what a box of a photo shows, or a whole scene, and write it.
 
     The result is measured on a photo it was not made from. One that is not better is refused: then nothing is
     written, the reason is printed, and the exit code is 3.
@@ -32,20 +35,22 @@ class Upgrade:
 
     scene: Positional[Path]
     """Scene file: PLY, compressed PLY, .splat, .spz, .sog, .ksplat, .glb, .gltf, or a folder with a SOG's meta.json."""
-    capture: Path
-    """Folder with the photos the scene was made from and their cameras."""
-    photo: str
-    """Name of the photo whose camera the box is drawn in."""
-    box: BoxPixels
-    """Corners of the box in pixels of that photo."""
     output: Output
     """PLY to write."""
+    capture: OptionalPath = None
+    """Folder with the photos the scene was made from and their cameras; some methods do without."""
+    photo: str | None = None
+    """Name of the photo whose camera the box is drawn in."""
+    box: BoxPixels | None = None
+    """Corners of the box in pixels of that photo."""
+    whole: bool = False
+    """The whole scene instead of a box."""
     method: str = "refine"
-    """How to sharpen: refine, fit-only, pixels, gaussian-lens or gaussian-lens+refine."""
-    budget_seconds: float = 10.0
-    """Seconds the method may take, selecting and judging apart."""
-    budget_gaussians: int = 60_000
-    """Gaussians the method may add."""
+    """How to sharpen; `gsr methods` lists them with what they need."""
+    budget_seconds: float | None = None
+    """Seconds the method may take, selecting and judging apart; unless given, 10 for a box and 1200 for a scene."""
+    budget_gaussians: int | None = None
+    """Gaussians the method may add; unless given, 60000 for a box and six for each one of a scene."""
     no_close_views: bool = False
     """Leave splats outside the box as they are even where the photos are larger than those they were made from."""
     through: bool = False
@@ -63,16 +68,15 @@ class Upgrade:
         check_target(self.output, ".ply")
         if self.report is not None:
             check_target(self.report)
-        from gaussian_lens_app.methods import find_method
-
-        find_method(self.method)
+        self._check()
         results: list[UpgradeResult] = []
         session = self._open(results)
         try:
             before = len(session.scene)
             if not self.no_close_views:
                 session.ready_close_views().result()
-            outcome = self._upgraded(session)
+            budget = self._budget(session)
+            outcome = self._upgraded(session, budget)
             if self.force and not outcome.applied:
                 outcome = session.force()
             if outcome.applied:
@@ -80,10 +84,24 @@ class Upgrade:
         finally:
             session.close()
         if self.report is not None:
-            text = json.dumps(self._report(before, outcome, results[0]), indent=1)
+            text = json.dumps(self._report(before, budget, outcome, results[0]), indent=1)
             self.report.write_text(text + "\n", encoding="utf-8")
         self._tell(outcome)
         return 0 if outcome.applied else REFUSED
+
+    def _check(self) -> None:
+        """Raises GsrError when the method is unknown or it is not said where it is to work."""
+        from gaussian_lens_app.methods import find_method
+
+        find_method(self.method)
+        boxed = self.photo is not None and self.box is not None
+        if self.whole == boxed or (self.whole and (self.photo or self.box)):
+            raise GsrError(
+                "Say what to upgrade: --photo NAME --box X0 Y0 X1 Y1 for what a box of a photo shows, "
+                "or --whole for the whole scene."
+            )
+        if boxed and self.capture is None:
+            raise GsrError("A box is drawn in a photo: add --capture DIR, the folder with the photos.")
 
     def _open(self, results: list[UpgradeResult]) -> Session:
         """A session whose upgrades also land in `results`, where their details are."""
@@ -97,18 +115,25 @@ class Upgrade:
 
         rasterizer = ready_rasterizer(self.device)
         file = read_scene(self.scene)
-        capture = read_capture(self.capture, file.gaussians)
+        capture = None if self.capture is None else read_capture(self.capture, file.gaussians)
         scene = file.gaussians.to(device_of(rasterizer))
         return Session(scene, rasterizer=rasterizer, capture=capture, file=file, upgrade=recorded)
 
-    def _upgraded(self, session: Session) -> Outcome:
+    def _budget(self, session: Session) -> Budget:
+        """What was asked for, the rest as is usual for a box or a scene."""
         from gaussian_lens_app.methods import Budget
+
+        usual = Budget.for_scene(session.scene) if self.whole else Budget()
+        given = {"seconds": self.budget_seconds, "gaussians": self.budget_gaussians}
+        return dataclasses.replace(usual, **{key: value for key, value in given.items() if value is not None})
+
+    def _upgraded(self, session: Session, budget: Budget) -> Outcome:
         from gaussian_lens_app.scene import Box
         from gaussian_lens_app.session import JobChanged
 
-        assert session.capture is not None
-        box = Box(session.capture.named(self.photo).camera, self.box)
-        budget = Budget(self.budget_seconds, self.budget_gaussians)
+        box = None
+        if self.photo is not None and self.box is not None and session.capture is not None:
+            box = Box(session.capture.named(self.photo).camera, self.box)
         with Progress() as progress:
 
             def show(event) -> None:
@@ -126,17 +151,17 @@ class Upgrade:
         else:
             print("Nothing was written: the old splats stay. To write the result all the same, add --force.")
 
-    def _report(self, before: int, outcome: Outcome, result: UpgradeResult) -> dict[str, Any]:
+    def _report(self, before: int, budget: Budget, outcome: Outcome, result: UpgradeResult) -> dict[str, Any]:
         return {
             "scene": str(self.scene),
-            "capture": str(self.capture),
+            "capture": None if self.capture is None else str(self.capture),
             "output": str(self.output) if outcome.applied else None,
             "photo": self.photo,
-            "box": list(self.box),
+            "box": None if self.box is None else list(self.box),
             "method": self.method,
-            "budget": {"seconds": self.budget_seconds, "gaussians": self.budget_gaussians},
+            "budget": dataclasses.asdict(budget),
             "applied": outcome.applied,
-            "verdict": asdict(result.verdict),
+            "verdict": dataclasses.asdict(result.verdict),
             "gaussians": {
                 "before": before,
                 "selected": result.region.count,

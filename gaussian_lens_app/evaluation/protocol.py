@@ -6,6 +6,7 @@ product's own there, tests put a fake.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ class Trial:
     """What a method may see: no test photo is among it, only the camera the user stands at."""
 
     scene: Gaussians
-    box: Box
+    box: Box | None
+    """None: the whole scene."""
     context: Capture
     method: str
     budget: Budget
@@ -103,6 +105,8 @@ def run(
     benchmark: Benchmark, methods: Sequence[str], report: Report, done: frozenset[tuple] = frozenset()
 ) -> Iterator[Row]:
     """The rows as they finish, but those whose `row_key` is in `done`."""
+    if benchmark.whole:
+        benchmark = dataclasses.replace(benchmark, upgrade=_once(benchmark.upgrade))
     per_photo = 1 if benchmark.whole else benchmark.boxes
     total, count = max(1, len(benchmark.test) * per_photo * len(methods)), 0
     for spot in spots(benchmark):
@@ -112,6 +116,18 @@ def run(
             if (spot.photo.name, spot.box, method) not in done:
                 name = f"{spot.photo.name}, box {(count - 1) // len(methods) % per_photo + 1}, {method}"
                 yield measure(benchmark, spot, method, _named(name, step))
+
+
+def _once(upgrade: Upgrader) -> Upgrader:
+    """The same, but each method's result is kept: a whole scene is upgraded once for all test photos."""
+    kept: dict[str, Outcome] = {}
+
+    def upgraded(trial: Trial, report: Report) -> Outcome:
+        if trial.method not in kept:
+            kept[trial.method] = upgrade(trial, report)
+        return kept[trial.method]
+
+    return upgraded
 
 
 def _named(name: str, report: Report) -> Report:
@@ -155,6 +171,8 @@ def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Ro
         seconds = time.monotonic() - started
         return _row(benchmark, spot, method, spot.start, applied=False, seconds=seconds, note=str(error))
     seconds, peak = time.monotonic() - started, peak_mb(benchmark.rasterizer.name)
+    if benchmark.whole:  # made once, for all photos
+        seconds = sum(outcome.seconds.values())
     candidate = outcome.patch.apply(benchmark.start)
     return _kept(
         benchmark,
@@ -175,7 +193,7 @@ def _trial(benchmark: Benchmark, spot: Spot, method: str) -> Trial:
     camera = spot.photo.camera
     return Trial(
         scene=benchmark.start,
-        box=Box(camera, spot.box or camera.rect),
+        box=None if benchmark.whole else Box(camera, spot.box or camera.rect),
         context=benchmark.context,
         method=method,
         budget=benchmark.budget,

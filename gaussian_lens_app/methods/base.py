@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
@@ -17,6 +18,10 @@ class Needs(Enum):
     NOTHING = "nothing but the scene"
     PHOTOS = "photos with cameras"
     SHARP_PHOTOS = "photos sharper than the scene"
+
+
+def unseen(patch: Patch) -> None:
+    """A preview for callers that do not watch."""
 
 
 class Scope(Enum):
@@ -36,6 +41,11 @@ class Budget:
     gaussians: int = 60_000
     """At most so many Gaussians are added."""
 
+    @staticmethod
+    def for_scene(scene: Gaussians) -> Budget:
+        """For a whole scene: twenty minutes, as the slowest method may take on two CPU cores, and six for each one."""
+        return Budget(seconds=1200.0, gaussians=6 * len(scene))
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -52,6 +62,8 @@ class Task:
     """The render mode the result will be looked at in."""
     budget: Budget = Budget()
     seed: int = 0
+    preview: Callable[[Patch], None] = unseen
+    """Called with the patch so far when a piece of long work (a tile, a round) is finished; whoever watches sees it."""
 
 
 class Method(Protocol):

@@ -25,11 +25,12 @@ class Alternative:
 
 @dataclass(frozen=True, eq=False)
 class UpgradedRegion:
-    """A box that was upgraded."""
+    """What was upgraded: a box, or the whole scene."""
 
     number: int
     """From 1 on; exported with the Gaussians."""
-    box: Box
+    box: Box | None
+    """None: the whole scene."""
     alternatives: tuple[Alternative, ...]
     chosen: int = 0
     shown: bool = True

@@ -17,14 +17,14 @@ class Choice:
     summary: str
     missing: str | None
     """What it needs that is not here; None: it can run."""
+    scopes: tuple[Scope, ...] = (Scope.REGION,)
 
 
-def choices(capture: Capture | None, scope: Scope = Scope.REGION) -> tuple[Choice, ...]:
-    """The methods of that scope in the table's order."""
+def choices(capture: Capture | None) -> tuple[Choice, ...]:
+    """All methods in the table's order."""
     return tuple(
-        Choice(method.name, method.label, method.summary, _missing(method.needs, capture))
+        Choice(method.name, method.label, method.summary, _missing(method.needs, capture), method.scopes)
         for method in METHODS.values()
-        if scope in method.scopes
     )
 
 

@@ -45,6 +45,8 @@ class Experience:
     def learn(self, method: str, result: UpgradeResult, budget: Budget) -> None:
         """Take a finished upgrade into account."""
         seconds, made = result.seconds, len(result.patch.added) - len(result.patch.removed)
+        if result.region.selected.all():
+            return  # a whole scene says nothing of boxes
         self._aside = sum(value for name, value in seconds.items() if name != "method")
         self._used[method] = seconds.get("method", 0.0) / budget.seconds
         most = most_gaussians(method, result.region, budget)

@@ -81,6 +81,11 @@ class SceneChanged:
 
 
 @dataclass(frozen=True, eq=False)
+class Previewed:
+    """An upgrade at work has finished a piece, or shows nothing any more; see `Session.preview`."""
+
+
+@dataclass(frozen=True, eq=False)
 class RegionsChanged:
     """A region has another name."""
 
@@ -107,4 +112,4 @@ class Judged:
     outcome: Outcome
 
 
-Event = SceneChanged | RegionsChanged | JobChanged | SelectionChanged | Judged
+Event = SceneChanged | Previewed | RegionsChanged | JobChanged | SelectionChanged | Judged

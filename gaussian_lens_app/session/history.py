@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gaussian_lens_app.upgrade import Verdict
 
 
+PREVIEW_ID = 1 << 62
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """What is known of each row of a scene beside its Gaussian."""
@@ -122,6 +125,11 @@ def make_edit(
     return Edit(key, name, patch, inverse, verdict, before, after, len(edited.ids), edited.scene.sh_degree)
 
 
+def previewed(edited: Edited, patch: Patch) -> Edited:
+    """The scene as it would be with the patch; its new rows have names that no edit ever uses."""
+    return make_edit(-1, "preview", patch, None, edited, PREVIEW_ID).redo(edited)
+
+
 def kinds_of(patch: Patch, verdict: Verdict | None) -> UInt8[Tensor, "A"]:
     """Where the added Gaussians come from: as the method says; else fitted if it names photos, else invented.
 
@@ -130,6 +138,8 @@ def kinds_of(patch: Patch, verdict: Verdict | None) -> UInt8[Tensor, "A"]:
     if patch.kinds is not None:
         return patch.kinds.cpu()
     said = patch.provenance.get("kind")
+    if said == "derived":  # computed from what was there: likely, but no photo shows it
+        return torch.full((len(patch.added),), int(Kind.INVENTED), dtype=torch.uint8)
     kind = Kind[said.upper()] if said else (Kind.FITTED if patch.provenance.get("photos") else Kind.INVENTED)
     if kind is Kind.LEARNED and verdict is not None and not verdict.verified:
         kind = Kind.INVENTED

@@ -97,7 +97,7 @@ class Painter:
     def scene_shown(self, looks: Looks, marks: bool = True, before: bool = False) -> Gaussians:
         """The scene with hidden kinds left out, tinted where it is to be."""
         session = self.session
-        edited = session.baseline if before else session.edited
+        edited = session.baseline if before else (session.preview or session.edited)
         scene, rows = edited.scene, None
         if looks.hidden_kinds:
             kinds = edited.rows.kinds

@@ -21,7 +21,8 @@ class Proposal:
 
     name: str
     method: str
-    box: Box
+    box: Box | None
+    """None: the whole scene."""
     patch: Patch
     verdict: Verdict
     seconds: float
@@ -34,7 +35,7 @@ class Proposal:
 
     @staticmethod
     def of(
-        name: str, method: str, box: Box, result: UpgradeResult, base: Edited, region: int | None = None
+        name: str, method: str, box: Box | None, result: UpgradeResult, base: Edited, region: int | None = None
     ) -> Proposal:
         seconds, needed = sum(result.seconds.values()), result.region.selected.cpu()
         return Proposal(name, method, box, result.patch, result.verdict, seconds, base.ids, needed, region)

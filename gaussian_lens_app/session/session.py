@@ -16,7 +16,7 @@ from gaussian_lens_app.errors import GsrError, MethodError
 from gaussian_lens_app.jobs import Job, LatestOnly, Report, Worker, within
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
-from gaussian_lens_app.scene import Box, Capture, Gaussians, Region
+from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, Region
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.session.arrangement import UpgradedRegion, walk
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_JOB, CLOSE_VIEWS_NAME, close_views_patch
@@ -28,13 +28,14 @@ from gaussian_lens_app.session.events import (
     Judged,
     Outcome,
     Pick,
+    Previewed,
     RegionsChanged,
     SceneChanged,
     Selection,
     SelectionChanged,
 )
 from gaussian_lens_app.session.exporting import ExportSettings, kinds_in_file, write_scene
-from gaussian_lens_app.session.history import Edit, Edited
+from gaussian_lens_app.session.history import Edit, Edited, previewed
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.proposal import Proposal
 from gaussian_lens_app.session.selecting import Selector
@@ -74,6 +75,8 @@ class Session:
         self.left_out: tuple[str, ...] = ()
         """What of a project could not be made again, in sentences."""
         self.experience = Experience()
+        self.preview: Edited | None = None
+        """What an upgrade at work has finished so far, in the scene; shown, but no part of it yet."""
         self._baseline: tuple[Edit, Edited] | None = None
         self._upgrade = upgrade
         self._lock = threading.RLock()
@@ -197,7 +200,7 @@ class Session:
 
     def upgrade(
         self,
-        box: Box,
+        box: Box | None,
         method: str = "refine",
         budget: Budget = Budget(),  # noqa: B008  frozen
         *,
@@ -208,16 +211,14 @@ class Session:
     ) -> Job[Outcome]:
         """Queue an upgrade of what is in the box, or of the selection this box belongs to; returns at once.
 
-        `again`: number of the region it is another upgrade of, to choose from.
+        No box: of the whole scene. `again`: number of the region it is another upgrade of, to choose from.
         """
         name = f"{method} {next(self.experience.numbers)}"
-        picks = self._picks_of(box, through, again)
+        picks = () if box is None else self._picks_of(box, through, again)
 
         def work(report: Report) -> Outcome:
             with self._lock:
                 base = self.work.base_for(again)
-            last = picks[-1]
-            plain = len(picks) == 1 and last.depth is None
             request = UpgradeRequest(
                 scene=base.scene,
                 box=box,
@@ -226,18 +227,36 @@ class Session:
                 budget=budget,
                 mode=self.mode,
                 rasterizer=self.rasterizer,
-                through=last.through,
+                through=bool(picks) and picks[-1].through,
                 judge=judge,
                 seed=seed,
-                region=self._picker.known(picks, base) if plain else self._picker.find(picks, base, self.mode),
+                region=self._region_of(picks, base),
+                preview=lambda patch: self._show(patch, base),
             )
-            with memory_errors_as_sentences("the upgrade"):
-                result = self._upgrade(request, within(report, 0.0, 0.98))
+            try:
+                with memory_errors_as_sentences("the upgrade"):
+                    result = self._upgrade(request, within(report, 0.0, 0.98))
+            finally:
+                self._show(None, base)
             report("Swapping in", 0.99)
             self.experience.learn(method, result, budget)
             return self._land(Proposal.of(name, method, box, result, base, again))
 
         return self._worker.submit(name, work, self._job_changed)
+
+    def _region_of(self, picks: tuple[Pick, ...], base: Edited) -> Region | None:
+        """Where it is known, or not found from the box alone."""
+        if not picks:
+            return None
+        plain = len(picks) == 1 and picks[-1].depth is None
+        return self._picker.known(picks, base) if plain else self._picker.find(picks, base, self.mode)
+
+    def _show(self, patch: Patch | None, base: Edited) -> None:
+        """Let the picture show a patch that is not finished; None: no more."""
+        shown = self.preview
+        self.preview = None if patch is None or self.edited is not base else previewed(base, patch)
+        if shown is not self.preview:
+            self._tell(Previewed())
 
     def _picks_of(self, box: Box, through: bool, again: int | None) -> tuple[Pick, ...]:
         """The chain this box ends, if it is the selection's, else the box alone."""
@@ -249,6 +268,7 @@ class Session:
     def upgrade_again(self, number: int, method: str, budget: Budget = Budget()) -> Job[Outcome]:  # noqa: B008  frozen
         """Queue another upgrade of a region, to flip between the two."""
         box = self.work.arrangement.region(number).box
+        budget = Budget.for_scene(self.scene) if box is None else budget
         return self.upgrade(box, method, budget, again=number)
 
     def force(self) -> Outcome:
@@ -389,6 +409,7 @@ class Session:
         return edit
 
     def _swapped(self, reason: str, edit: Edit) -> None:
+        self.preview = None
         self._tell(SceneChanged(self.scene, reason, edit))
         if self.selection is not None:
             self._set_selection(Selection(self.selection.box, picks=self.selection.picks))

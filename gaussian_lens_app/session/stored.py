@@ -25,13 +25,18 @@ EDIT_TENSORS = frozenset(
 """What `edit_tensors` writes and `edit_of` reads."""
 
 
-def box_json(box: Box) -> dict[str, Any]:
+def box_json(box: Box | None) -> dict[str, Any] | None:
+    """None, the whole scene, stays None."""
+    if box is None:
+        return None
     camera = box.camera
     view = {"viewmat": camera.viewmat.tolist(), "K": camera.K.tolist(), "size": [camera.width, camera.height]}
     return {"camera": view, "rect": list(box.rect)}
 
 
-def box_of(data: dict[str, Any]) -> Box:
+def box_of(data: dict[str, Any] | None) -> Box | None:
+    if data is None:
+        return None
     view = data["camera"]
     camera = Camera(torch.tensor(view["viewmat"]), torch.tensor(view["K"]), *view["size"])
     x0, y0, x1, y1 = data["rect"]

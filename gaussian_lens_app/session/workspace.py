@@ -46,7 +46,8 @@ class Workspace:
 
     def name(self, number: int) -> str:
         """What a region is called."""
-        return self.names.get(number, f"Region {number}")
+        whole = any(region.number == number and region.box is None for region in self.arrangement.regions)
+        return self.names.get(number, f"{'Whole scene' if whole else 'Region'} {number}")
 
     def title(self, edit: Edit) -> str:
         """What an edit is called: after its region, where it has one."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import viser
 
-from gaussian_lens_app.session import SceneChanged, SelectionChanged, Session
+from gaussian_lens_app.session import Previewed, SceneChanged, SelectionChanged, Session
 from gaussian_lens_app.session.events import Event
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.project import Project
@@ -113,7 +113,7 @@ class View:
             self.panel.left(client)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, SceneChanged | SelectionChanged):
+        if isinstance(event, SceneChanged | SelectionChanged | Previewed):
             self.host.rerender()
         self.panel.on_event(event)
 

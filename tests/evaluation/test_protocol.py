@@ -167,7 +167,16 @@ def test_whole_photos_have_no_box(made):
     assert row.box is None
     assert row.mode == "whole"
     assert row.outside_psnr_before is None
-    assert upgrade.trials[0].box.rect == (0, 0, 64, 48)
+    assert upgrade.trials[0].box is None
+
+
+def test_a_whole_scene_is_upgraded_once_for_all_test_photos(made):
+    upgrade = FakeUpgrade(made.truth)
+    context, test = made.capture.split((2, 1))
+    rows = list(run(benchmark(made, upgrade, whole=True, context=context, test=test), ["fake"], silent))
+    assert len(rows) == len(test) == 2
+    assert len(upgrade.trials) == 1
+    assert {row.seconds for row in rows} == {rows[0].seconds}
 
 
 def test_finished_rows_are_not_measured_again(made):

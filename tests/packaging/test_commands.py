@@ -128,7 +128,7 @@ def test_a_holdout_that_keeps_nothing_out_is_refused(text):
         parse_holdout(text)
 
 
-def test_defaults_on_the_command_line_are_those_of_the_python_api():
+def test_defaults_on_the_command_line_are_those_of_the_python_api(capsys):
     import gaussian_lens_app as lens
     from gaussian_lens_app.commands.arguments import parse_holdout
     from gaussian_lens_app.commands.evaluate import Evaluate
@@ -150,8 +150,14 @@ def test_defaults_on_the_command_line_are_those_of_the_python_api():
     assert reconstruct == settings
     evaluate, settings = common(Evaluate, lens.EvaluateSettings)
     assert {**evaluate, "holdout": parse_holdout(evaluate["holdout"])} == settings
-    upgrade = defaults(Upgrade)
-    assert lens.Budget() == lens.Budget(upgrade["budget_seconds"], upgrade["budget_gaussians"])
+    usual, unset = lens.Budget(), defaults(Upgrade)
+    assert unset["budget_seconds"] is None
+    assert unset["budget_gaussians"] is None
+    with pytest.raises(SystemExit):
+        cli.main(["upgrade", "--help"])
+    said = capsys.readouterr().out
+    assert f"{usual.seconds:g} for a box" in " ".join(said.replace("│", " ").split())
+    assert f"{usual.gaussians} for a box" in " ".join(said.replace("│", " ").split())
 
 
 def test_a_target_that_cannot_be_written_is_found_before_the_work(tmp_path):

@@ -74,6 +74,9 @@ class RegionsPanel:
         desk, region = self.desk, self.region
         if client is None or region is None:
             return
+        if region.box is None:
+            desk.flights.to(client, desk.home)
+            return
         target = locate(desk.session.scene, region.box, desk.session.rasterizer, desk.session.mode)
         if target is None:
             desk.tell(client, "Nothing is there", "What this region showed is not drawn any more.")

@@ -7,7 +7,7 @@ import threading
 import viser
 
 from gaussian_lens_app.jobs import Job, JobState
-from gaussian_lens_app.methods.base import Budget
+from gaussian_lens_app.methods.base import Budget, Scope
 from gaussian_lens_app.session.choices import Choice, choices
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.viewer import words
@@ -30,6 +30,13 @@ class UpgradeSection:
             self._hint = gui.add_markdown("")
             self._upgrade = gui.add_button("Upgrade", icon=viser.Icon.SPARKLES, disabled=True)
             self._upgrade.on_click(lambda _: self._start())
+            self._whole = gui.add_button(
+                "Upgrade whole scene",
+                color="gray",
+                visible=False,
+                hint="All splats, not only the box. You can undo it.",
+            )
+            self._whole.on_click(lambda _: self._start(whole=True))
             self._bar = gui.add_progress_bar(0.0, visible=False)
             self._progress = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", color="red", visible=False)
@@ -52,12 +59,14 @@ class UpgradeSection:
     def chosen(self) -> Choice | None:
         return next((choice for choice in self.choices if choice.label == self._method.value), None)
 
-    def run(self, method: str, again: int | None = None) -> None:
-        """Upgrade the selection, or a region once more."""
+    def run(self, method: str, again: int | None = None, whole: bool = False) -> None:
+        """Upgrade the selection, a region once more, or the whole scene."""
         session = self.desk.session
         with self._lock:  # its first news waits until it is in the list
             if again is not None:
                 job = session.upgrade_again(again, method, self.budget)
+            elif whole:
+                job = session.upgrade(None, method, Budget.for_scene(session.scene))
             elif session.selection is not None:
                 self.desk.display.untint(session.selection.region)  # so that the swap shows as what it is
                 job = session.upgrade(session.selection.box, method, self.budget)
@@ -66,9 +75,9 @@ class UpgradeSection:
             self.jobs = [one for one in self.jobs if not one.state.finished] + [job]
         self.show_progress()
 
-    def _start(self) -> None:
+    def _start(self, whole: bool = False) -> None:
         if self.chosen is not None:
-            self.run(self.chosen.name)
+            self.run(self.chosen.name, whole=whole)
 
     def _stop(self) -> None:
         """The one at work; those that wait go on."""
@@ -100,4 +109,6 @@ class UpgradeSection:
         estimate = None if chosen is None else session.estimate(chosen.name, self.budget)
         self._hint.content = words.method_lines(self.choices, str(self._method.value), estimate)
         nothing = selection is None or (selection.region is not None and selection.region.count == 0)
-        self._upgrade.disabled = nothing or self._method.disabled
+        scopes = () if chosen is None else chosen.scopes
+        self._upgrade.disabled = nothing or Scope.REGION not in scopes
+        self._whole.visible = Scope.SCENE in scopes

@@ -1,0 +1,140 @@
+"""Upgrades of a whole scene: no box, shown piece by piece, one step of undo."""
+
+import threading
+
+import pytest
+import torch
+from fakes import Scripted, patch_of, random_scene, result_of, same_bits, session_of
+from scenes import write_capture
+
+from gaussian_lens_app import cli
+from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.formats import load, save
+from gaussian_lens_app.methods import METHODS, Budget
+from gaussian_lens_app.methods.base import Needs, Scope
+from gaussian_lens_app.raster import ANTIALIASED
+from gaussian_lens_app.scene import Patch
+from gaussian_lens_app.select import whole_region
+from gaussian_lens_app.session import Previewed
+from gaussian_lens_app.session.looks import Looks
+from gaussian_lens_app.session.painting import Painter
+from gaussian_lens_app.session.stored import box_json, box_of
+from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
+
+
+class Brighter:
+    """A method that turns every Gaussian white, half of them first."""
+
+    name, label, summary = "brighter", "Brighter", "Whitens."
+    needs, scopes = Needs.NOTHING, (Scope.SCENE,)
+
+    def __call__(self, task, report):
+        count = len(task.scene)
+        for end in (count // 2, count):
+            rows = torch.arange(end)
+            added = task.scene.take(rows)
+            added.sh0[:] = 1.7
+            patch = Patch(rows, added, rows, provenance={"method": self.name, "kind": "derived"})
+            task.preview(patch)
+        return patch
+
+
+@pytest.fixture
+def brighter(monkeypatch):
+    monkeypatch.setitem(METHODS, "brighter", Brighter())
+
+
+def request_for(scene, capture, rasterizer, method, **changes):
+    values = {"box": None, "budget": Budget.for_scene(scene), "mode": ANTIALIASED, **changes}
+    return UpgradeRequest(scene=scene, capture=capture, method=method, rasterizer=rasterizer, **values)
+
+
+def test_the_whole_scene_is_every_gaussian_and_every_photo(textured_board):
+    region = whole_region(textured_board.scene, textured_board.capture)
+    assert bool(region.selected.all())
+    assert [view.photo for view in region.views] == list(range(len(textured_board.capture)))
+    for view in region.views:
+        camera = textured_board.capture.photos[view.photo].camera
+        assert view.rect == camera.rect
+        assert view.mask.shape == (camera.height, camera.width)
+        assert bool(view.mask.all())
+
+
+def test_a_method_for_whole_scenes_refuses_boxes_and_the_other_way_round(textured_board, fast_rasterizer, brighter):
+    scene, capture = textured_board.scene, textured_board.capture
+    with pytest.raises(MethodError, match="works on a box, not on the whole scene"):
+        upgrade(request_for(scene, capture, fast_rasterizer, "refine"))
+
+
+def test_without_photos_nothing_is_judged_and_the_method_runs(textured_board, fast_rasterizer, brighter):
+    pieces = []
+    result = upgrade(request_for(textured_board.scene, None, fast_rasterizer, "brighter", preview=pieces.append))
+    assert [len(piece.removed) for piece in pieces] == [len(textured_board.scene) // 2, len(textured_board.scene)]
+    assert result.verdict.accepted
+    assert not result.verdict.verified
+
+
+def test_pieces_show_in_the_picture_before_the_scene_changes(textured_board):
+    shown, seen = threading.Event(), threading.Event()
+
+    def make(request):
+        request.preview(patch_of(range(len(scene)), scene.take(torch.arange(0))))
+        shown.set()
+        assert seen.wait(5)
+        return result_of(request.scene, patch_of([0], random_scene(2)))
+
+    scene = random_scene(3)
+    session, told = session_of(scene, Scripted(make)), []
+    session.subscribe(told.append)
+    painter = Painter(session)
+    job = session.upgrade(None, "brighter", Budget.for_scene(scene))
+    assert shown.wait(5)
+    assert len(painter.scene_shown(Looks())) == 0
+    assert same_bits(painter.scene_shown(Looks(), before=True), scene)
+    assert same_bits(session.scene, scene)
+    seen.set()
+    job.result(5)
+    assert session.preview is None
+    assert len(painter.scene_shown(Looks())) == len(session.scene) == 4
+    assert sum(isinstance(event, Previewed) for event in told) == 2
+    assert session.regions[0].box is None
+    assert session.work.name(1) == "Whole scene 1"
+    session.undo()
+    assert same_bits(session.scene, scene)
+    session.close()
+
+
+def test_a_failed_upgrade_leaves_nothing_of_its_pieces():
+    def make(request):
+        request.preview(patch_of([0], random_scene(4)))
+        raise MethodError("It does not work.")
+
+    session = session_of(random_scene(3), Scripted(make))
+    with pytest.raises(MethodError):
+        session.upgrade(None, "brighter").result(5)
+    assert session.preview is None
+    session.close()
+
+
+def test_no_box_survives_storing():
+    assert box_of(box_json(None)) is None
+
+
+def test_the_command_upgrades_whole_scenes_without_photos(textured_board, tmp_path, brighter, capsys):
+    save(tmp_path / "scene.ply", textured_board.scene)
+    out = tmp_path / "out.ply"
+    arguments = ["upgrade", str(tmp_path / "scene.ply"), "--method", "brighter", "-o", str(out)]
+    assert cli.main([*arguments, "--whole"]) == 0
+    assert float(load(out).gaussians.sh0.min()) == pytest.approx(1.7)
+    assert b"CONTAINS INVENTED DETAIL" in out.read_bytes()
+    assert cli.main(arguments) == 1
+    assert "--whole for the whole scene" in capsys.readouterr().err
+
+
+def test_the_benchmark_takes_whole_scene_methods(textured_board, tmp_path, brighter, capsys):
+    save(tmp_path / "scene.ply", textured_board.scene)
+    write_capture(textured_board.capture, tmp_path / "photos")
+    arguments = ["evaluate", tmp_path / "photos", "--scene", tmp_path / "scene.ply", "--holdout", "3:1"]
+    options = ["--methods", "input", "brighter", "--whole", "--photo-long-side", "120"]
+    assert cli.main([*map(str, arguments), *options]) == 0
+    assert "brighter" in capsys.readouterr().out
