@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -139,11 +138,6 @@ class Block(nn.Module):
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         scale, shift = (value[..., None, None] for value in self.modulation(code).chunk(2, -1))
         return x + self.second(F.relu(self.first(x) * (1 + scale) + shift))
-
-
-def from_config(values: dict[str, Any]) -> SRPrior:
-    """A network of the sizes written into its file."""
-    return SRPrior(PriorConfig(**values))
 
 
 def enlarge(small: Float[Tensor, "B 3 h w"], scale: int) -> Pictures:

@@ -20,6 +20,8 @@ from torch import nn
 
 from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens, LensConfig
+from gaussian_lens_app.networks.sr3r import SR3R, SR3RConfig
+from gaussian_lens_app.networks.sr_prior import PriorConfig, SRPrior
 
 T = TypeVar("T")
 
@@ -39,6 +41,8 @@ class Released:
 
 NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "gaussian-lens": lambda values: GaussianLens(from_json(LensConfig, values)),
+    "sr3r": lambda values: SR3R(from_json(SR3RConfig, values)),
+    "sr-prior": lambda values: SRPrior(from_json(PriorConfig, values)),
 }
 """By name, how each network is built from the sizes in its file of weights."""
 

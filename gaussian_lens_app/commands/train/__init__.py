@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Union
+from typing import Annotated
 
 import tyro
 
 from gaussian_lens_app.commands.train.gaussian_lens import TrainGaussianLens
 from gaussian_lens_app.commands.train.sr3r import TrainSR3R
 
-Network = Union[
-    Annotated[TrainGaussianLens, tyro.conf.subcommand("gaussian-lens")],
-    Annotated[TrainSR3R, tyro.conf.subcommand("sr3r")],
-]
+Network = (
+    Annotated[TrainGaussianLens, tyro.conf.subcommand("gaussian-lens")]
+    | Annotated[TrainSR3R, tyro.conf.subcommand("sr3r")]
+)
 """A union: any of the networks there are, each with its own options."""
 
 
