@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from gaussian_lens_app.evaluation.metrics import full_ssim_map
 from gaussian_lens_app.optimize.losses import psnr_of_mse
-from gaussian_lens_app.priors.base import AnyPrior, Picture, first_guess, is_diffusion, sampled
+from gaussian_lens_app.priors.base import AnyPrior, Picture, Upscaler, first_guess, is_diffusion, sampled
 from gaussian_lens_app.priors.resizing import enlarged, reduced
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -49,8 +50,8 @@ def restorations(prior: AnyPrior, small: Picture, seed: int = 0) -> dict[str, Pi
     if is_diffusion(prior):
         found["x0"] = first_guess(prior, small, torch.Generator().manual_seed(seed))
         found["sampled"] = sampled(prior, small, torch.Generator().manual_seed(seed))
-    elif hasattr(prior, "upscale"):
-        found["upscaled"] = prior.upscale(small)
+    else:
+        found["upscaled"] = cast(Upscaler, prior).upscale(small)
     return {name: (picture.clamp(0, 1) * 255).round() / 255 for name, picture in found.items()}
 
 

@@ -8,11 +8,15 @@ from typing import Annotated
 import tyro
 
 from gaussian_lens_app.commands.train.gaussian_lens import TrainGaussianLens
+from gaussian_lens_app.commands.train.gaussian_vae import TrainGaussianVAE
 from gaussian_lens_app.commands.train.sr3r import TrainSR3R
+from gaussian_lens_app.commands.train.sr_prior import TrainSRPrior
 
 Network = (
     Annotated[TrainGaussianLens, tyro.conf.subcommand("gaussian-lens")]
+    | Annotated[TrainGaussianVAE, tyro.conf.subcommand("gaussian-vae")]
     | Annotated[TrainSR3R, tyro.conf.subcommand("sr3r")]
+    | Annotated[TrainSRPrior, tyro.conf.subcommand("sr-prior")]
 )
 """A union: any of the networks there are, each with its own options."""
 

@@ -1,4 +1,4 @@
-"""`gsr train sr-prior`: crops of captures' photos and procedural pictures, and the prior that makes them sharp again."""
+"""`gsr train sr-prior`: crops of photos and procedural pictures, and the prior that makes them sharp again."""
 
 from __future__ import annotations
 
