@@ -14,8 +14,6 @@ from gaussian_lens_app.networks.residuals import Residuals
 
 BOUND_MEAN, BOUND_SCALE, BOUND_TURN, BOUND_LOGIT, BOUND_COLOUR = 1.0, 0.6, 0.4, 2.0, 0.3
 """Largest free change in one pass: scales, e-folds, radians, logits, colour."""
-GATE, GATE_COLOUR = 0.1, 0.8
-"""Part of the gradient's proposal that is taken before anything is learned."""
 REST = 10
 
 
@@ -27,6 +25,10 @@ class HeadConfig:
     """Gaussians for each one (the paper's K)."""
     gates: bool = True
     """Let gradients propose steps that learned gates scale; False: free residuals alone, zero at first."""
+    gate: float = 0.1
+    """Part of the gradient's proposal that is taken before anything is learned..."""
+    gate_colour: float = 0.8
+    """...and of its proposal for colour."""
     existence: bool = False
     """Predict which Gaussians to keep."""
 
@@ -49,29 +51,30 @@ class Head(nn.Module):
     def places(self, x: Float[Tensor, "N C"], steps: Float[Tensor, "N 13"]) -> Float[Tensor, "N K 3"]:
         """Moves in units of the Gaussians' scales."""
         free, gate = self.position(x).view(len(x), self.config.factor, 6).split(3, -1)
-        return BOUND_MEAN * torch.tanh(free) + self._gated(gate, steps, MEAN, GATE)
+        return BOUND_MEAN * torch.tanh(free) + self._gated(gate, steps, MEAN)
 
     def others(
         self, x: Float[Tensor, "N C"], moves: Float[Tensor, "N K 3"], steps: Float[Tensor, "N 13"], temperature: float
     ) -> Residuals:
         """The moves and all else; `temperature` over 0 draws existence at random (Gumbel), 0 decides by sign."""
         factor = self.config.factor
-        out = self.rest(torch.cat([x, moves.flatten(1)], -1)).view(len(x), factor, -1)
+        out = self.rest(torch.cat([x, moves.flatten(1)], -1)).unflatten(-1, (factor, -1))
         free, gate = torch.tanh(out[..., :REST]), out[..., REST : 2 * REST]
         return Residuals(
             mean=moves,
-            log_scale=BOUND_SCALE * free[..., :3] + self._gated(gate[..., :3], steps, SCALE, GATE),
-            turn=BOUND_TURN * free[..., 3:6] + self._gated(gate[..., 3:6], steps, TURN, GATE),
-            logit=(BOUND_LOGIT * free[..., 6:7] + self._gated(gate[..., 6:7], steps, LOGIT, GATE))[..., 0],
-            colour=BOUND_COLOUR * free[..., 7:] + self._gated(gate[..., 7:], steps, COLOUR, GATE_COLOUR),
+            log_scale=BOUND_SCALE * free[..., :3] + self._gated(gate[..., :3], steps, SCALE),
+            turn=BOUND_TURN * free[..., 3:6] + self._gated(gate[..., 3:6], steps, TURN),
+            logit=(BOUND_LOGIT * free[..., 6:7] + self._gated(gate[..., 6:7], steps, LOGIT))[..., 0],
+            colour=BOUND_COLOUR * free[..., 7:] + self._gated(gate[..., 7:], steps, COLOUR),
             keep=existence(out[..., 2 * REST :], temperature) if self.config.existence else None,
         )
 
-    def _gated(self, gate: Tensor, steps: Float[Tensor, "N 13"], part: slice, start: float) -> Tensor | float:
+    def _gated(self, gate: Tensor, steps: Float[Tensor, "N 13"], part: slice) -> Tensor | float:
         if not self.config.gates:
             return 0.0
-        proposal = steps[:, None, part]
+        proposal, start = steps[:, None, part], self.config.gate_colour
         if part != COLOUR:
+            start = self.config.gate
             proposal = torch.tanh(proposal * steps.new_tensor(GAINS[part]) / 2)
         return start * torch.exp(2.5 * torch.tanh(gate)) * proposal
 
