@@ -45,37 +45,40 @@ def make_lineages(
     numbers: Iterable[int],
     captures: Sequence[Path],
     folds: int,
-    validation: Sequence[Path],
+    validation_capture: str,
     rasterizer: Rasterizer,
 ) -> Iterator[Path]:
-    """Files that are not there yet are made, one by one; captures first, those in `validation` never train."""
+    """Files that are not there yet are made, one by one: so many folds of each capture, then procedural scenes.
+
+    Names begin with train or val; every tenth procedural scene and the validation capture never train.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for fold in range(folds):
         for capture in captures:
-            yield _of_capture(folder / f"train-{capture.name}-{fold}.pt", capture, fold, rasterizer)
-    for capture in validation:
-        yield _of_capture(folder / f"val-{capture.name}-0.pt", capture, 0, rasterizer)
+            split = "val" if capture.name == validation_capture else "train"
+            yield make_captured(folder / f"{split}-{capture.name}-{fold}.pt", capture, fold, rasterizer)
     decals: list[np.ndarray] = []
     for number in numbers:
-        split = "val" if number % VALIDATION_EVERY == 0 else "train"
-        path = folder / f"{split}-procedural{number}-0.pt"
+        path = folder / f"{'val' if number % VALIDATION_EVERY == 0 else 'train'}-procedural{number}.pt"
         if not path.exists():
             decals = decals or read_decals(captures)
-            _save(path, _grown_procedural(number, decals, rasterizer))
+            save_grown(path, grown_procedural(number, decals, rasterizer))
         yield path
 
 
-def _of_capture(path: Path, folder: Path, fold: int, rasterizer: Rasterizer) -> Path:
+def make_captured(path: Path, folder: Path, fold: int, rasterizer: Rasterizer) -> Path:
+    """The file of one fold of a capture; which photos are left out differs from fold to fold."""
     if not path.exists():
         capture = load_capture(folder).with_long_side(LONG_SIDE)
         context = tuple(i for i in range(len(capture)) if i % LEFT_OUT != (fold + 1) % LEFT_OUT)
         settings = GrowSettings(seed=fold, sh_degree=_degree(fold))
         levels = grow(capture.only(list(context)), settings, rasterizer)
-        _save(path, Grown(levels, f"{folder.name}-{fold}", str(folder.resolve()), context))
+        save_grown(path, Grown(levels, f"{folder.name}-{fold}", str(folder.resolve()), context))
     return path
 
 
-def _grown_procedural(number: int, decals: Sequence[np.ndarray], rasterizer: Rasterizer) -> Grown:
+def grown_procedural(number: int, decals: Sequence[np.ndarray], rasterizer: Rasterizer) -> Grown:
+    """Procedural scene `number`, taken through the resolutions."""
     taken = random_capture(number, decals)
     context = tuple(i for i in range(len(taken.capture)) if i % LEFT_OUT != 1)
     capture = procedural_context(taken, context, number)
@@ -94,7 +97,8 @@ def _degree(number: int) -> int:
     return 3 * (number % 2)
 
 
-def _save(path: Path, grown: Grown) -> None:
+def save_grown(path: Path, grown: Grown) -> None:
+    """Write the file that `load_grown` reads."""
     fields = [
         {
             "long_side": level.long_side,

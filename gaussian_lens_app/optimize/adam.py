@@ -84,9 +84,7 @@ class Adam:
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             value.addcdiv_(first, (second / correction2).sqrt_().add_(self.eps), value=-rate / correction1)
 
-    def replace(
-        self, scene: Gaussians, sources: Int[Tensor, "M"], parents: Int[Tensor, "M"] | None = None
-    ) -> None:
+    def replace(self, scene: Gaussians, sources: Int[Tensor, "M"], parents: Int[Tensor, "M"] | None = None) -> None:
         """Goes on with another scene; row i inherits the state of old row sources[i], or starts fresh at -1.
 
         `parents` are the old rows that the new ones descend from, where that is not the same.

@@ -1,0 +1,112 @@
+"""From a scene and its Gaussians' ancestors to what the networks see, and from what they say to children."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gaussian_lens_app.formats.frames import quaternions
+from gaussian_lens_app.lineages.context import context, neighbours
+from gaussian_lens_app.lineages.merging import pseudo_levels
+from gaussian_lens_app.lineages.nodes import (
+    Nodes,
+    appearance_between,
+    child,
+    geometry_between,
+    product,
+    split_base,
+    to_gaussians,
+)
+from gaussian_lens_app.networks.gaussian_vae import APPEARANCE, GEOMETRY, KNOWN, GaussianVAE, Known, Next
+from gaussian_lens_app.scene import Gaussians
+
+CHUNK = 512
+"""Sequences the networks see at once: what fits a processor's cache."""
+ALONE, LOWER, UPPER = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """N Gaussians, each with up to three ancestors (oldest first), and what the networks see of them."""
+
+    nodes: Nodes
+    ancestors: tuple[Nodes, ...]
+    known: Known
+
+
+def pseudo_ancestors(scene: Gaussians, count: int = KNOWN - 1) -> tuple[Gaussians, ...]:
+    """Row by row each Gaussian's ancestors up the octree of merges, oldest first."""
+    rows = torch.arange(len(scene), device=scene.device)
+    found: list[Gaussians] = []
+    for level, cluster in pseudo_levels(scene, count):
+        rows = cluster[rows]
+        found.append(level.take(rows))
+    return tuple(reversed(found))
+
+
+def sequences(scene: Gaussians, ancestors: Sequence[Gaussians], rows: Int[Tensor, "M"] | None = None) -> Sequences:
+    """What the networks see of the scene's Gaussians (of `rows`, where given); ancestors are row by row."""
+    every = Nodes.of(scene)
+    rows = torch.arange(len(scene), device=scene.device) if rows is None else rows
+    own = every.take(rows)
+    chain = [own]
+    for ancestor in reversed(ancestors[-(KNOWN - 1) :]):
+        chain.append(Nodes.of(ancestor.take(rows)).turned_to(chain[-1].axes))
+    around = neighbours(scene.means, rows)
+    chain.reverse()
+    return Sequences(own, tuple(chain[:-1]), Known(*_tokens(chain), context(every, around, rows)))
+
+
+def _tokens(chain: Sequence[Nodes]) -> tuple[Float[Tensor, "N 4 11"], Float[Tensor, "N 4 50"]]:
+    """Each node as its difference to the one before; the oldest to itself, those that are missing as zeros."""
+    count, device = len(chain[-1]), chain[-1].means.device
+    missing = KNOWN - len(chain)
+    geometry = [torch.zeros(count, GEOMETRY, device=device)] * missing
+    appearance = [torch.zeros(count, APPEARANCE, device=device)] * missing
+    for before, node in zip([chain[0], *chain[:-1]], chain, strict=True):
+        geometry.append(geometry_between(before, node))
+        appearance.append(appearance_between(before, node))
+    return torch.stack(geometry, 1), torch.stack(appearance, 1)
+
+
+def predict(network: GaussianVAE, known: Known, threads: int = 2) -> Next:
+    """The next nodes of all sequences, without gradients."""
+    starts = range(0, len(known.context), CHUNK)
+
+    def part(start: int) -> Next:
+        window = slice(start, start + CHUNK)
+        with torch.no_grad():
+            return network(Known(known.geometry[window], known.appearance[window], known.context[window]))
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(part, starts))
+    if not parts:
+        parts = [network(known)]
+    return Next(*(torch.cat([getattr(part, name) for part in parts]) for name in ("geometry", "appearance", "kl")))
+
+
+def pair_chance(found: Next) -> Float[Tensor, "N"]:
+    """How likely each Gaussian becomes two rather than going on alone, by both models."""
+    logits = (found.geometry[..., -1] + found.appearance[..., -1]) / 2
+    return torch.sigmoid((logits[:, LOWER] + logits[:, UPPER]) / 2 - logits[:, ALONE])
+
+
+def slot_nodes(nodes: Nodes, found: Next, slot: int) -> Nodes:
+    """The predicted node of one slot, for every sequence. Differentiable."""
+    base = nodes if slot == ALONE else split_base(nodes)
+    return child(base, nodes, found.geometry[:, slot], found.appearance[:, slot])
+
+
+def slot_gaussians(nodes: Nodes, found: Next, slot: int, bands: int) -> Gaussians:
+    """The same as Gaussians. Differentiable."""
+    quats = product(quaternions(nodes.axes), found.geometry[:, slot, 3:7])
+    return to_gaussians(slot_nodes(nodes, found, slot), quats, bands)
+
+
+def only(found: Next, rows: Tensor) -> Next:
+    return Next(found.geometry[rows], found.appearance[rows], found.kl[rows])
