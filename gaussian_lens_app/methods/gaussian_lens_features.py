@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from gaussian_lens_app.methods.targets import Target
+from gaussian_lens_app.networks.residuals import own_axes
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import SH_C0, Gaussians
-from gaussian_lens_app.scene.gaussians import rotations
 
 GRADIENTS = 14
 """Numbers per Gaussian and photo: mean (3), log scale (3), rotation (3), logit, colour (3), squared residual."""
@@ -29,16 +29,20 @@ class Look:
     """Descent directions of half the squared residual, divided by the blending weight; see `look`."""
     weights: Float[Tensor, "P"]
     """Blending weight in the window, pixels."""
+    screen: Float[Tensor, "P 4"] | None = None
+    """Where asked for: derivative of half the squared residual to each centre on the picture, per pixel; signed x and
+    y, then the sums over pixels of its absolute values."""
 
 
-def own_axes(scene: Gaussians) -> tuple[Float[Tensor, "P 3 3"], Int[Tensor, "P 3"]]:
-    """(columns are each Gaussian's axes from longest to shortest, which of the stored axes each one is)."""
-    order = scene.log_scales.argsort(-1, descending=True)
-    axes = rotations(scene.quats)
-    return torch.gather(axes, 2, order[:, None].expand(-1, 3, -1)), order
-
-
-def look(frozen: Gaussians, moving: Gaussians, window: Target, rasterizer: Rasterizer, mode: RenderMode) -> Look:
+def look(
+    frozen: Gaussians,
+    moving: Gaussians,
+    window: Target,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    *,
+    screen: bool = False,
+) -> Look:
     """The window drawn, and what would make each moving Gaussian fit the photo better.
 
     Per Gaussian: the negative gradient of 1/2 sum |residual|^2 to its mean in units of its scales along its axes
@@ -50,10 +54,11 @@ def look(frozen: Gaussians, moving: Gaussians, window: Target, rasterizer: Raste
     trainable = torch.arange(len(frozen) + count, device=moving.device) >= len(frozen)
     # Zero features add nothing to the picture, and their gradient is the sum of blending weights times the pixels' own.
     probes = torch.zeros(len(trainable), 2, device=moving.device, requires_grad=True)
+    centres = torch.zeros(len(trainable), 4, device=moving.device, requires_grad=True) if screen else None
     with torch.enable_grad():
         scene = Gaussians.concat([frozen, leaves])
         render = rasterizer.render(
-            scene, window.camera, mode=mode, crop=window.rect, features=probes, trainable=trainable
+            scene, window.camera, mode=mode, crop=window.rect, features=probes, probe=centres, trainable=trainable
         )
         weight = torch.where(window.mask, 1.0, RING_WEIGHT)
         squared = (render.rgb - window.photo).square()
@@ -61,10 +66,12 @@ def look(frozen: Gaussians, moving: Gaussians, window: Target, rasterizer: Raste
         loss = 0.5 * (weight[..., None] * squared).sum() + (weight * render.features[..., 0]).sum()
         loss = loss + (weight * squared.detach().mean(-1) * render.features[..., 1]).sum()
         names = [name for name, tensor in leaves.tensors() if tensor.numel() and name != "shN"]
-        found = torch.autograd.grad(loss, [getattr(leaves, name) for name in names] + [probes])
+        asked = [*(getattr(leaves, name) for name in names), probes, *([] if centres is None else [centres])]
+        found = torch.autograd.grad(loss, asked)
     gradients = dict(zip(names, found, strict=False))
-    weights, energy = found[-1][len(frozen) :].unbind(-1)
-    return Look(_detached(render), _natural(moving, gradients, weights, energy), weights)
+    weights, energy = found[len(names)][len(frozen) :].unbind(-1)
+    on_screen = found[-1][len(frozen) :] if screen else None
+    return Look(_detached(render), _natural(moving, gradients, weights, energy), weights, on_screen)
 
 
 def _natural(moving: Gaussians, gradients: dict[str, Tensor], weights: Tensor, energy: Tensor) -> Float[Tensor, "P 14"]:

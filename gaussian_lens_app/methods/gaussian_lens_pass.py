@@ -12,20 +12,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report
-from gaussian_lens_app.methods.gaussian_lens_features import Look, look, own_axes
+from gaussian_lens_app.methods.gaussian_lens_features import Look, look
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
 from gaussian_lens_app.methods.gaussian_lens_tiles import tiles
 from gaussian_lens_app.methods.targets import Target
-from gaussian_lens_app.networks.gaussian_lens import GaussianLens, Points
+from gaussian_lens_app.networks.gaussian_lens import RESIDUAL_GAIN, GaussianLens, Points
 from gaussian_lens_app.networks.image_network import padded_stack
-from gaussian_lens_app.networks.residuals import applied
+from gaussian_lens_app.networks.residuals import applied, own_axes
 from gaussian_lens_app.networks.views import Views
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.raster.sh import sh_basis
 from gaussian_lens_app.scene import SH_C0, Gaussians
-
-RESIDUAL_GAIN = 4.0
-"""Residuals are small beside colours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +39,12 @@ class Prepared:
     stride: int
 
 
-def prepare(inputs: LensInputs, stride: int, rasterizer: Rasterizer) -> Prepared:
-    """Renders and gradients of the input scene, and its surroundings alone."""
-    first, backgrounds = [], []
+def prepare(inputs: LensInputs, stride: int, rasterizer: Rasterizer, looks: Sequence[Look] | None = None) -> Prepared:
+    """Renders and gradients of the input scene (`looks` where at hand), and its surroundings alone."""
+    first, backgrounds = list(looks or ()), []
     for window in inputs.windows:
-        first.append(look(inputs.frozen, inputs.old, window, rasterizer, inputs.mode))
+        if looks is None:
+            first.append(look(inputs.frozen, inputs.old, window, rasterizer, inputs.mode))
         with torch.no_grad():
             render = rasterizer.render(inputs.frozen, window.camera, mode=inputs.mode, crop=window.rect)
         backgrounds.append((render.rgb, render.alpha))

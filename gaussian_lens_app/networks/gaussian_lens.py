@@ -19,6 +19,10 @@ from gaussian_lens_app.networks.residuals import Residuals
 from gaussian_lens_app.networks.views import Views, project, sample
 
 IMAGE_CHANNELS = 20
+RESIDUALS = slice(6, 9)
+"""Channels of a window's images that hold photo minus render, times RESIDUAL_GAIN."""
+RESIDUAL_GAIN = 4.0
+"""Residuals are small beside colours."""
 PARAMETERS = 13
 MAX_PASSES = 4
 
@@ -83,6 +87,16 @@ class Points:
         return Points(**values)
 
 
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What the trunk knows of N Gaussians before anything is decided about them."""
+
+    features: Float[Tensor, "N C"]
+    steps: Float[Tensor, "N 13"]
+    """The gradients' proposal, pooled over photos."""
+    reader: Reader
+
+
 class GaussianLens(nn.Module):
     """One pass; several in a row, each with fresh renders, sharpen further."""
 
@@ -113,8 +127,12 @@ class GaussianLens(nn.Module):
         pyramid: Sequence[Tensor] | None = None,
     ) -> Residuals:
         """Residuals of all points for pass `number`, counted from 0; `pyramid` is `images(views)` where at hand."""
+        return self.decode(self.encode(points, views, number, pyramid), points, temperature)
+
+    def encode(self, points: Points, views: Views, number: int, pyramid: Sequence[Tensor] | None = None) -> Encoded:
+        """Features of all points that know their surroundings and the photos."""
         maps = self.images(views) if pyramid is None else pyramid
-        reader = _Reader(maps, views, self.config.attention == "global")
+        reader = Reader(maps, views, self.config.attention == "global")
         small = compressed(points.gradients)
         features, steps = self._features(points, small, reader, number)
         tokens_extra = torch.cat([small, torch.log1p(points.weights)[..., None]], -1)
@@ -129,11 +147,10 @@ class GaussianLens(nn.Module):
                 tokens = torch.cat([tokens, tokens_extra], -1)
             return self.attend[level](x, tokens, seen)
 
-        x = self.transformer(features, points.positions, points.spacing, attend)
-        return self._decode(x, points, steps, reader, temperature)
+        return Encoded(self.transformer(features, points.positions, points.spacing, attend), steps, reader)
 
     def _features(
-        self, points: Points, small: Tensor, reader: _Reader, number: int
+        self, points: Points, small: Tensor, reader: Reader, number: int
     ) -> tuple[Tensor, Float[Tensor, "N 13"]]:
         now, steps = pooled(points.gradients, small, points.weights)
         first = self._first(points)
@@ -158,7 +175,9 @@ class GaussianLens(nn.Module):
         features, _ = pooled(gradients, compressed(gradients), weights)
         return features.new_zeros(len(points.is_pixel), POOLED).index_copy(0, rows, features)
 
-    def _decode(self, x: Tensor, points: Points, steps: Tensor, reader: _Reader, temperature: float) -> Residuals:
+    def decode(self, encoded: Encoded, points: Points, temperature: float = 0.0) -> Residuals:
+        """What changes about each point: first where it goes, then all else."""
+        x, steps, reader = encoded.features, encoded.steps, encoded.reader
         groups = [(~points.is_pixel).nonzero()[:, 0], points.is_pixel.nonzero()[:, 0]]
         back = torch.cat(groups).argsort()
         moves = [head.places(x[rows], steps[rows]) for head, rows in zip(self.heads, groups, strict=True)]  # pyright: ignore
@@ -175,7 +194,7 @@ class GaussianLens(nn.Module):
         return residuals if self.config.selected else residuals.only(points.is_pixel)
 
 
-class _Reader:
+class Reader:
     """Reads the pyramid at projections of points."""
 
     def __init__(self, pyramid: Sequence[Tensor], views: Views, everywhere: bool):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gaussian_lens_app.networks.relocation import relocated
 from gaussian_lens_app.scene import SH_C0, Gaussians
+from gaussian_lens_app.scene.gaussians import rotations
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,13 @@ class Residuals:
         return Residuals(
             none(self.mean), none(self.log_scale), none(self.turn), none(self.logit), none(self.colour), keep
         )
+
+
+def own_axes(scene: Gaussians) -> tuple[Float[Tensor, "P 3 3"], Int[Tensor, "P 3"]]:
+    """(columns are each Gaussian's axes from longest to shortest, which of the stored axes each one is)."""
+    order = scene.log_scales.argsort(-1, descending=True)
+    axes = rotations(scene.quats)
+    return torch.gather(axes, 2, order[:, None].expand(-1, 3, -1)), order
 
 
 def copies(scene: Gaussians, count: int) -> Gaussians:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,8 +16,10 @@ from gaussian_lens_app.formats import load_capture
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.samples import Sample, SampleSettings, load_samples, random_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, random_scaffold
-from gaussian_lens_app.training.step import Ready, lighter
+from gaussian_lens_app.training.step import lighter
 from gaussian_lens_app.training.worlds import WorldSettings, random_capture
+
+R = TypeVar("R")
 
 VALIDATION_EVERY = 10
 """Procedural scenes whose number is a multiple of this never train."""
@@ -70,32 +73,36 @@ USES = 3
 """A sample that has been made ready is used so often, each time with other photos of it."""
 
 
-class Stream:
-    """Endless random samples from a folder that may still be growing; a pool of files is in memory."""
+class Stream(Generic[R]):
+    """Endless random samples from a folder that may still be growing; a pool of files is in memory.
+
+    `ready` does once for a sample what is the same in every use of it; `some` picks what one use looks at.
+    """
 
     def __init__(
         self,
         folder: Path,
         seed: int,
-        ready: Callable[[Sample], Ready],
+        ready: Callable[[Sample], R],
+        some: Callable[[Any, random.Random], R] = lighter,
         pool: int = 24,
         real_share: float = 0.35,
     ):
-        self.folder, self.random, self.ready = folder, random.Random(seed), ready
+        self.folder, self.random, self.ready, self.some = folder, random.Random(seed), ready, some
         self.pool, self.real_share = pool, real_share
-        self.loaded: list[list[Sample | tuple[Ready, int]]] = []
+        self.loaded: list[list[Sample | tuple[R, int]]] = []
 
-    def __iter__(self) -> Iterator[Ready]:
+    def __iter__(self) -> Iterator[R]:
         while True:
             while len(self.loaded) < self.pool:
                 self.loaded.append(self._fresh())
             samples = self.random.choice(self.loaded)
             if samples:
-                yield lighter(self._used(samples), self.random)
+                yield self.some(self._used(samples), self.random)
             if not samples:
                 self.loaded.remove(samples)
 
-    def _used(self, samples: list[Sample | tuple[Ready, int]]) -> Ready:
+    def _used(self, samples: list[Sample | tuple[R, int]]) -> R:
         """One of the samples, made ready at its first use and dropped after its last."""
         index = self.random.randrange(len(samples))
         sample = samples[index]
@@ -106,7 +113,7 @@ class Stream:
             del samples[index]
         return ready
 
-    def _fresh(self) -> list[Sample | tuple[Ready, int]]:
+    def _fresh(self) -> list[Sample | tuple[R, int]]:
         for _ in range(TRIES):
             every = files(self.folder, "train")
             real = [path for path in every if "-real-" in path.name]

@@ -65,7 +65,7 @@ class LensTrainee(Trainee):
         assert isinstance(network, GaussianLens)
         figures: dict[str, float] = {}
         for kind in ("real", "procedural"):
-            samples = self._validation_samples(kind)
+            samples = validation_samples(self.settings.data, self.out, kind, self.settings.validation_samples)
             if samples:
                 errors = [
                     run_sample(network, self._ready(sample), self.settings.passes, self.rasterizer)
@@ -78,16 +78,17 @@ class LensTrainee(Trainee):
     def _ready(self, sample: Sample) -> Ready:
         return make_ready(sample, self.rasterizer, pixels=self.pixels)
 
-    def _validation_samples(self, kind: str) -> list[Sample]:
-        """The same samples every time, whatever files come later: some of each file there was at first."""
-        listing = self.out / f"validation-{kind}.json"
-        if not listing.exists():
-            found = [path.name for path in files(self.settings.data, "val") if f"-{kind}-" in path.name]
-            listing.write_text(json.dumps(found))
-        chosen = json.loads(listing.read_text())
-        count = self.settings.validation_samples
-        each = max(1, math.ceil(count / max(1, len(chosen))))
-        return [sample for name in chosen for sample in load_samples(self.settings.data / name)[:each]][:count]
+
+def validation_samples(data: Path, out: Path, kind: str, count: int) -> list[Sample]:
+    """The same samples every time, whatever files come later: some of each file there was at first."""
+    listing = out / f"validation-{kind}.json"
+    if not listing.exists():
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        found = [path.name for path in files(data, "val") if f"-{kind}-" in path.name]
+        listing.write_text(json.dumps(found))
+    chosen = json.loads(listing.read_text())
+    each = max(1, math.ceil(count / max(1, len(chosen))))
+    return [sample for name in chosen for sample in load_samples(data / name)[:each]][:count]
 
 
 def summary(errors: list[Errors], passes: int) -> dict[str, float]:

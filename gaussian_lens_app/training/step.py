@@ -63,7 +63,9 @@ def make_ready(sample: Sample, rasterizer: Rasterizer, pixels: bool = True) -> R
     looks = tuple(look_again(prepared, inputs.union, rasterizer))
     with torch.no_grad():
         before, layered = (
-            tuple(float(_error(inputs.frozen, state, target, rasterizer, inputs.mode)) for target in sample.targets)
+            tuple(
+                float(target_error(inputs.frozen, state, target, rasterizer, inputs.mode)) for target in sample.targets
+            )
             for state in (inputs.old, inputs.union)
         )
     return Ready(prepared, looks, sample.targets, before, layered)
@@ -102,7 +104,7 @@ def run_sample(
     gradients.
     """
     inputs, looks, after = ready.prepared.inputs, list(ready.looks), []
-    weight = sum(_weight(target) for target in ready.targets)
+    weight = sum(target_weight(target) for target in ready.targets)
     before, state = sum(ready.before) / weight, inputs.union
     for number in range(passes):
         if number:
@@ -110,7 +112,7 @@ def run_sample(
         with torch.set_grad_enabled(scale is not None):
             temperature = 1.0 if scale is not None else 0.0
             moved, exists = run_network_and_mask(network, ready.prepared, state, looks, number, temperature)
-            errors = [_error(inputs.frozen, moved, target, rasterizer, inputs.mode) for target in ready.targets]
+            errors = [target_error(inputs.frozen, moved, target, rasterizer, inputs.mode) for target in ready.targets]
             error = torch.stack(errors).sum() / weight
             if scale is not None:
                 loss = torch.log((error + FLOOR) / (before + FLOOR)) * scale
@@ -127,11 +129,13 @@ def sample_error(sample: Sample, moving: Gaussians, rasterizer: Rasterizer) -> f
     """Mean squared error of some Gaussians in the place of the sample's own, on its targets."""
     inputs, targets = sample.inputs, sample.targets
     with torch.no_grad():
-        errors = [float(_error(inputs.frozen, moving, target, rasterizer, inputs.mode)) for target in targets]
-    return sum(errors) / sum(_weight(target) for target in targets)
+        errors = [float(target_error(inputs.frozen, moving, target, rasterizer, inputs.mode)) for target in targets]
+    return sum(errors) / sum(target_weight(target) for target in targets)
 
 
-def _error(frozen: Gaussians, moving: Gaussians, target: Target, rasterizer: Rasterizer, mode: RenderMode) -> Tensor:
+def target_error(
+    frozen: Gaussians, moving: Gaussians, target: Target, rasterizer: Rasterizer, mode: RenderMode
+) -> Tensor:
     """Weighted sum of squared errors in a window, differentiable in `moving`."""
     scene = Gaussians.concat([frozen, moving])
     trainable = torch.arange(len(scene), device=frozen.device) >= len(frozen)
@@ -140,7 +144,7 @@ def _error(frozen: Gaussians, moving: Gaussians, target: Target, rasterizer: Ras
     return (weight[..., None] * (render.rgb - target.photo).square()).sum()
 
 
-def _weight(target: Target) -> float:
+def target_weight(target: Target) -> float:
     return 3 * float(torch.where(target.mask, 1.0, RING_WEIGHT).sum())
 
 

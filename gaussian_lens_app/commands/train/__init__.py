@@ -9,12 +9,14 @@ import tyro
 
 from gaussian_lens_app.commands.train.gaussian_lens import TrainGaussianLens
 from gaussian_lens_app.commands.train.gaussian_vae import TrainGaussianVAE
+from gaussian_lens_app.commands.train.generative_densification import TrainGenerativeDensification
 from gaussian_lens_app.commands.train.sr3r import TrainSR3R
 from gaussian_lens_app.commands.train.sr_prior import TrainSRPrior
 
 Network = (
     Annotated[TrainGaussianLens, tyro.conf.subcommand("gaussian-lens")]
     | Annotated[TrainGaussianVAE, tyro.conf.subcommand("gaussian-vae")]
+    | Annotated[TrainGenerativeDensification, tyro.conf.subcommand("generative-densification")]
     | Annotated[TrainSR3R, tyro.conf.subcommand("sr3r")]
     | Annotated[TrainSRPrior, tyro.conf.subcommand("sr-prior")]
 )
