@@ -87,7 +87,8 @@ def _families(
     stacked = (torch.stack(values, 1) for values in (geometry, appearance, base_logits))
     exists = exists[some]
     observed = ~exists[:, ALONE] if made else torch.ones(len(some), dtype=torch.bool)
-    return Families(seen.known, *stacked, exists, observed, torch.full((len(some),), not made))
+    geometries, appearances, logits = stacked
+    return Families(seen.known, geometries, appearances, logits, exists, observed, torch.full((len(some),), not made))
 
 
 def slotted(

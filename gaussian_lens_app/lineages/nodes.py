@@ -131,16 +131,11 @@ def child(base: Nodes, parent: Nodes, geometry: Float[Tensor, "N 11"], appearanc
     )
 
 
-def to_gaussians(nodes: Nodes, quats: Float[Tensor, "N 4"], bands: int) -> Gaussians:
-    """An ordinary scene of the nodes, their rotations given as quaternions, with so many bands above the constant."""
-    return Gaussians(
-        nodes.means,
-        quats,
-        nodes.log_scales,
-        nodes.logits,
-        (nodes.colours[:, None] - 0.5) / SH_C0,
-        torch.nn.functional.pad(nodes.sh, (0, 0, 0, max(0, bands - BANDS)))[:, :bands],
-    )
+def to_gaussians(nodes: Nodes, quats: Float[Tensor, "N 4"], like: Gaussians) -> Gaussians:
+    """An ordinary scene of the nodes, rotations given as quaternions; bands that nodes do not have from `like`."""
+    bands = min(BANDS, like.shN.shape[1])
+    shN = torch.cat([nodes.sh[:, :bands], like.shN[:, bands:]], 1)
+    return Gaussians(nodes.means, quats, nodes.log_scales, nodes.logits, (nodes.colours[:, None] - 0.5) / SH_C0, shN)
 
 
 def product(first: Float[Tensor, "N 4"], second: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:

@@ -102,11 +102,22 @@ def slot_nodes(nodes: Nodes, found: Next, slot: int) -> Nodes:
     return child(base, nodes, found.geometry[:, slot], found.appearance[:, slot])
 
 
-def slot_gaussians(nodes: Nodes, found: Next, slot: int, bands: int) -> Gaussians:
-    """The same as Gaussians. Differentiable."""
+def slot_gaussians(nodes: Nodes, found: Next, slot: int, like: Gaussians) -> Gaussians:
+    """The same as Gaussians; `like` are those that the nodes describe. Differentiable."""
     quats = product(quaternions(nodes.axes), found.geometry[:, slot, 3:7])
-    return to_gaussians(slot_nodes(nodes, found, slot), quats, bands)
+    return to_gaussians(slot_nodes(nodes, found, slot), quats, like)
 
 
 def only(found: Next, rows: Tensor) -> Next:
     return Next(found.geometry[rows], found.appearance[rows], found.kl[rows])
+
+
+def weakened(found: Next, strength: float) -> Next:
+    """Changes that go only so far, 0 to 1."""
+    geometry = found.geometry * strength
+    still = torch.zeros_like(geometry[..., 3:7])
+    still[..., 0] = 1 - strength
+    quats = torch.nn.functional.normalize(geometry[..., 3:7] + still, dim=-1)
+    geometry = torch.cat([geometry[..., :3], quats, geometry[..., 7:10], found.geometry[..., 10:]], -1)
+    appearance = torch.cat([found.appearance[..., :-1] * strength, found.appearance[..., -1:]], -1)
+    return Next(geometry, appearance, found.kl)

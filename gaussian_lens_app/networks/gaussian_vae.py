@@ -151,9 +151,9 @@ class FlowPrior(nn.Module):
 
     def __init__(self, latent: int, couplings: int):
         super().__init__()
-        self.half = latent // 2
+        self.kept = latent // 2
         self.couplings = nn.ModuleList(
-            perceptron(self.half, 2 * latent, 2 * (latent - self.half)) for _ in range(couplings)
+            perceptron(self.kept, 2 * latent, 2 * (latent - self.kept)) for _ in range(couplings)
         )
 
     def log_density(self, z: Float[Tensor, "N Z"]) -> Float[Tensor, "N"]:
@@ -161,7 +161,7 @@ class FlowPrior(nn.Module):
         change = z.new_zeros(len(z))
         for coupling in reversed(list(self.couplings)):
             z = z.flip(-1)
-            kept, moved = z[:, : self.half], z[:, self.half :]
+            kept, moved = z[:, : self.kept], z[:, self.kept :]
             log_scale, shift = coupling(kept).chunk(2, -1)
             log_scale = log_scale.tanh()
             z = torch.cat([kept, (moved - shift) * (-log_scale).exp()], -1)
@@ -172,7 +172,7 @@ class FlowPrior(nn.Module):
         """T(noise)."""
         z = noise
         for coupling in self.couplings:
-            kept, moved = z[:, : self.half], z[:, self.half :]
+            kept, moved = z[:, : self.kept], z[:, self.kept :]
             log_scale, shift = coupling(kept).chunk(2, -1)
             z = torch.cat([kept, moved * log_scale.tanh().exp() + shift], -1).flip(-1)
         return z

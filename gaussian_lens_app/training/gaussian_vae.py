@@ -33,12 +33,12 @@ class VAESettings:
     appearance: float = 1.0
     """Of the mean squared error of colour and opacity."""
     sh: float = 0.1
-    chamfer: float = 0.1
+    chamfer: float = 0.05
     """Of the squared distances between a family's centres, in units of the parent; the paper's 0.01 has other units."""
     scale: float = 0.1
     turn: float = 0.1
     exist: float = 0.1
-    picture: float = 0.3
+    picture: float = 2.0
     """Of log(squared error / that before) in windows of photos; 0 trains on lineages alone, as the paper does."""
     side: int = 160
     """Pixels a side of a window."""
@@ -54,7 +54,7 @@ class VAETrainee:
 
     def __init__(
         self,
-        network: GaussianVAE,
+        network: nn.Module,
         settings: VAESettings,
         train: Sequence[Families],
         windows: Sequence[Windows],
@@ -62,7 +62,8 @@ class VAETrainee:
         validation_windows: Sequence[Windows],
         rasterizer: Rasterizer,
     ):
-        self.network, self.settings, self.rasterizer = network, settings, rasterizer
+        self.network: nn.Module = network
+        self.settings, self.rasterizer = settings, rasterizer
         self.train, self.windows = train, windows
         self.validation, self.validation_windows = validation, validation_windows
 
@@ -226,8 +227,8 @@ def window_errors(
 def _children(network: GaussianVAE, windows: Windows, rows: Int[Tensor, "M"], share: float, others: bool) -> Gaussians:
     found, nodes = network(windows.known(rows)), windows.seen.nodes.take(rows)
     scene = windows.scene.take(rows)
-    bands = scene.shN.shape[1]
     pair = windows.rank[rows] < share
-    parts = [slot_gaussians(nodes.take(pair), only(found, pair), slot, bands) for slot in (LOWER, UPPER)]
-    rest = slot_gaussians(nodes.take(~pair), only(found, ~pair), ALONE, bands) if others else scene.take(~pair)
+    two, one = (nodes.take(pair), only(found, pair)), (nodes.take(~pair), only(found, ~pair))
+    parts = [slot_gaussians(*two, slot, scene.take(pair)) for slot in (LOWER, UPPER)]
+    rest = slot_gaussians(*one, ALONE, scene.take(~pair)) if others else scene.take(~pair)
     return Gaussians.concat([*parts, rest])

@@ -39,7 +39,7 @@ class TrainGaussianVAE:
     """Gaussians of each level that are looked at."""
     batch: int = 1024
     """Families an update."""
-    picture: float = 0.3
+    picture: float = 2.0
     """Weight of the pictures' loss; 0: lineages alone, as the paper does."""
 
     def run(self) -> None:
