@@ -8,23 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BITS = 16
-"""Grid cells per axis are at most 2^16."""
-
-
-def morton_codes(cells: Int[Tensor, "N 3"]) -> Int[Tensor, "N"]:
-    """Interleaved bits of the three cell numbers, x lowest."""
-    codes = torch.zeros(len(cells), dtype=torch.int64, device=cells.device)
-    for axis in range(3):
-        codes |= _spread(cells[:, axis].long().clamp(0, 2**BITS - 1)) << axis
-    return codes
-
-
-def _spread(values: Int[Tensor, "N"]) -> Int[Tensor, "N"]:
-    """The lowest 16 bits, two zeros before each."""
-    for shift, mask in ((16, 0x0000FF0000FF), (8, 0x00F00F00F00F), (4, 0x0C30C30C30C3), (2, 0x249249249249)):
-        values = (values | (values << shift)) & mask
-    return values
+from gaussian_lens_app.scene.morton import morton_codes
 
 
 def curve_orders(positions: Float[Tensor, "N 3"], cell: float | Tensor) -> tuple[Int[Tensor, "N"], Int[Tensor, "N"]]:

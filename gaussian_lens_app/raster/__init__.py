@@ -22,5 +22,6 @@ def for_device(device: str = "auto") -> Rasterizer:
     if device != "cpu":
         raise DeviceError(f"Unknown device {device!r}: choose auto, cpu or cuda.")
     from gaussian_lens_app.raster.cpu import CpuRasterizer
+    from gaussian_lens_app.raster.culled import Culled
 
-    return CpuRasterizer()
+    return Culled(CpuRasterizer())

@@ -8,12 +8,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.raster.base import NEAR
+from gaussian_lens_app.raster.chunks import REACH
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
 
 CANDIDATES = 10
 """So many photos are rendered to see what hides the region; the others are ranked out by geometry alone."""
 LONG_SIDE = 320
 """Masks are rendered at this size and enlarged: their edge needs no more."""
+SLANT = 1.5
+"""Splats at the edge of a wide view are drawn out by so much."""
 LEAST_OVERLAP = 0.15
 LEAST_COSINE = 0.2
 
@@ -79,17 +83,37 @@ def _score(overlap: float, cosine: float, resolution: float) -> float:
 def _look(
     scene: Gaussians, selected: Tensor, photo: Camera, rasterizer: Rasterizer, mode: RenderMode, amount: float
 ) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "N"]]:
-    """(where the photo shows mostly selected Gaussians, small; which Gaussians it shows at all)."""
+    """(where the photo shows mostly selected Gaussians, small; which of them it shows at all)."""
     small = photo.with_long_side(LONG_SIDE) if max(photo.width, photo.height) > LONG_SIDE else photo
     factor = small.width / photo.width
+    mode, rect = mode.scaled(factor), _reach(scene.take(selected), small)
+    mask = torch.zeros(small.height, small.width, dtype=torch.bool, device=scene.device)
+    if rect is None:
+        return mask, torch.zeros_like(selected)
+    x0, y0, x1, y1 = rect
     with torch.no_grad():
-        render = rasterizer.render(
-            scene, small, mode=mode.scaled(factor), features=selected[:, None].float(), sh_degree=0
-        )
-        ones = torch.ones(small.height, small.width, 1, device=scene.device)
-        amounts = rasterizer.contributions(scene, small, ones, mode=mode.scaled(factor))[:, 0]
+        features = selected[:, None].float()
+        render = rasterizer.render(scene, small, mode=mode, crop=rect, features=features, sh_degree=0)
+        ones = torch.ones(y1 - y0, x1 - x0, 1, device=scene.device)
+        amounts = rasterizer.contributions(scene, small, ones, mode=mode, crop=rect)[:, 0]
     assert render.features is not None
-    return render.features[..., 0] > 0.5, amounts > amount * factor**2
+    mask[y0:y1, x0:x1] = render.features[..., 0] > 0.5
+    return mask, amounts > amount * factor**2
+
+
+def _reach(part: Gaussians, camera: Camera) -> Rect | None:
+    """The window of the view that a part of the scene can show in; None when it is elsewhere."""
+    pixels, depths = camera.project(part.means)
+    ahead = depths > NEAR
+    if not bool(ahead.any()):
+        return None
+    pixels, depths = pixels[ahead], depths[ahead]
+    reach = REACH * part.scales[ahead].amax(1) * float(camera.K[0, 0]) / depths * SLANT + 2
+    low, high = (pixels - reach[:, None]).amin(0).floor(), (pixels + reach[:, None]).amax(0).ceil()
+    size = pixels.new_tensor([camera.width, camera.height])
+    low, high = torch.minimum(low.clamp_min(0), size), torch.minimum(high.clamp_min(0), size)
+    rect = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    return rect if rect[2] > rect[0] and rect[3] > rect[1] else None
 
 
 def _window(mask: Tensor, photo: Camera) -> tuple[Rect, Tensor]:

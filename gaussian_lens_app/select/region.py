@@ -58,7 +58,9 @@ def select_region(
     settings = settings or SelectSettings()
     inside, total = box_contributions(scene, box, rasterizer, mode, settings)
     visible = (inside > settings.amount) & (inside > settings.share * total)
-    visible &= total > settings.visibility * unhidden_contributions(scene, box, settings)
+    rows = visible.nonzero()[:, 0]
+    enough = total[rows] > settings.visibility * unhidden_contributions(scene.take(rows), box, settings)
+    visible[rows[~enough]] = False
     selected = centres_in_box(scene, box) if through else visible
     if max_depth is not None:
         selected = selected & (box.camera.to(scene.device).to_camera(scene.means)[:, 2] <= max_depth)
@@ -98,17 +100,31 @@ def box_depth(scene: Gaussians, box: Box, rasterizer: Rasterizer, mode: RenderMo
 def box_contributions(
     scene: Gaussians, box: Box, rasterizer: Rasterizer, mode: RenderMode, settings: SelectSettings
 ) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"]]:
-    """Each Gaussian's blending weight inside the box and in the whole view, in pixels of the stated resolution."""
+    """Each Gaussian's blending weight inside the box and around it, in pixels of the stated resolution.
+
+    Around is three boxes wide and high: what has less than half of that inside has no more of the whole view inside,
+    and the work follows the box, not the scene.
+    """
     rect = _clipped(box)
     camera, factor = _selection_camera(box.camera, rect, settings)
     x0, y0, x1, y1 = (value * factor for value in rect)
-    weights = torch.zeros(camera.height, camera.width, 2, device=scene.device)
+    inner = (round(x0), round(y0), max(round(x1), round(x0) + 1), max(round(y1), round(y0) + 1))
+    around = _around(inner, camera)
+    weights = torch.zeros(around[3] - around[1], around[2] - around[0], 2, device=scene.device)
     weights[..., 1] = 1
-    weights[round(y0) : max(round(y1), round(y0) + 1), round(x0) : max(round(x1), round(x0) + 1), 0] = 1
-    sums = rasterizer.contributions(scene, camera, weights, mode=mode.scaled(factor))
+    left, top = around[:2]
+    weights[inner[1] - top : inner[3] - top, inner[0] - left : inner[2] - left, 0] = 1
+    sums = rasterizer.contributions(scene, camera, weights, mode=mode.scaled(factor), crop=around)
     pixel_area = (settings.resolution / (max(rect[2] - rect[0], rect[3] - rect[1]) * factor)) ** 2
     sums = sums * pixel_area
     return sums[:, 0], sums[:, 1]
+
+
+def _around(rect: Rect, camera: Camera) -> Rect:
+    """The rectangle with a margin of its own size, inside the view."""
+    x0, y0, x1, y1 = rect
+    width, height = x1 - x0, y1 - y0
+    return max(0, x0 - width), max(0, y0 - height), min(camera.width, x1 + width), min(camera.height, y1 + height)
 
 
 def unhidden_contributions(scene: Gaussians, box: Box, settings: SelectSettings) -> Float[Tensor, "N"]:

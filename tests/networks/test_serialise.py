@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gaussian_lens_app.networks.serialise import Patches, Pooling, curve_orders, morton_codes
+from gaussian_lens_app.networks.serialise import Patches, Pooling, curve_orders
+from gaussian_lens_app.scene.morton import morton_codes
 
 
 def test_morton_codes_interleave_the_bits_of_the_axes():

@@ -1,0 +1,93 @@
+"""A rasterizer that looks only at the Gaussians that can show: work follows the window, not the scene."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.raster.base import ANTIALIASED, Rasterizer, Render, RenderMode
+from gaussian_lens_app.raster.chunks import Chunks
+from gaussian_lens_app.scene import Camera, Gaussians, Rect
+
+LEAST = 150_000
+"""Smaller scenes are drawn as they are: looking at each Gaussian takes 40 ns."""
+
+
+class Culled:
+    """The same pixels as `inner`, which gets the rows that may show where those are the smaller part.
+
+    A scene's chunks are made when it is drawn for the second time, so that passing scenes (a step of an optimisation, a
+    candidate that is judged once) cost nothing more; they go with the scene.
+    """
+
+    def __init__(self, inner: Rasterizer, least: int = LEAST):
+        self.inner, self.least = inner, least
+        self.name = inner.name
+        self._seen: weakref.WeakKeyDictionary[Gaussians, Chunks | None] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def render(
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        *,
+        mode: RenderMode = ANTIALIASED,
+        crop: Rect | None = None,
+        background: Float[Tensor, "3"] | None = None,
+        features: Float[Tensor, "N F"] | None = None,
+        probe: Float[Tensor, "N 4"] | None = None,
+        sh_degree: int | None = None,
+        trainable: Bool[Tensor, "N"] | None = None,
+    ) -> Render:
+        """The image of `scene`, see `base.Rasterizer`."""
+        frozen = probe is None and not (torch.is_grad_enabled() and _asks(scene, features))
+        rows = self._showing(scene, camera, crop, mode) if frozen else None
+        if rows is not None:
+            scene, features, trainable = scene.take(rows), None if features is None else features[rows], None
+        return self.inner.render(
+            scene, camera, mode=mode, crop=crop, background=background, features=features, probe=probe,
+            sh_degree=sh_degree, trainable=trainable,
+        )  # fmt: skip
+
+    def contributions(
+        self,
+        scene: Gaussians,
+        camera: Camera,
+        weights: Float[Tensor, "h w M"],
+        *,
+        mode: RenderMode = ANTIALIASED,
+        crop: Rect | None = None,
+    ) -> Float[Tensor, "N M"]:
+        """Each Gaussian's summed blending weight, see `base.Rasterizer`."""
+        rows = self._showing(scene, camera, crop, mode)
+        if rows is None:
+            return self.inner.contributions(scene, camera, weights, mode=mode, crop=crop)
+        sums = self.inner.contributions(scene.take(rows), camera, weights, mode=mode, crop=crop)
+        return sums.new_zeros(len(scene), sums.shape[1]).index_copy(0, rows, sums)
+
+    def _showing(self, scene: Gaussians, camera: Camera, crop: Rect | None, mode: RenderMode) -> Tensor | None:
+        """Rows that may show; None: look at all."""
+        if len(scene) < self.least:
+            return None
+        chunks = self._chunks(scene)
+        return None if chunks is None else chunks.showing(camera, crop or camera.rect, mode)
+
+    def _chunks(self, scene: Gaussians) -> Chunks | None:
+        with self._lock:
+            if scene not in self._seen:
+                self._seen[scene] = None
+                return None
+            known = self._seen[scene]
+            if known is None:
+                known = self._seen[scene] = Chunks.of(scene)
+            return known
+
+
+def _asks(scene: Gaussians, features: Tensor | None) -> bool:
+    """Whether gradients are wanted."""
+    tensors = [tensor for _, tensor in scene.tensors()] + ([] if features is None else [features])
+    return any(tensor.requires_grad for tensor in tensors)
