@@ -1,21 +1,38 @@
-"""One densification of a region: its worst Gaussians apart, and their children looked at again."""
+"""One densification: the worst Gaussians apart, the network tile by tile, their children looked at again."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
-from gaussian_lens_app.methods.gaussian_lens_pass import Prepared
+from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, as_points, network_views
+from gaussian_lens_app.methods.gaussian_lens_tiles import Tile, tiles
+from gaussian_lens_app.networks.gaussian_lens import Points
+from gaussian_lens_app.networks.generative_densification import GenerativeDensification, Maps
 from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.scene import Gaussians
 
 STRIDE = 3
 """Grid cells of the trunk are so many photo pixels, as in GaussianLens."""
+AT_ONCE = 4
+"""Photos whose pixels are in memory at a time; of the others only feature maps are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fine:
+    """What coarse Gaussians became."""
+
+    gaussians: Gaussians
+    ancestors: Int[Tensor, "M"]
+    """Row of the coarse Gaussian that each comes from."""
 
 
 def split_off(
@@ -43,3 +60,77 @@ def regrown(
     first = tuple(look_of(one, ancestors) for one in prepared.first)
     footprint = footprints(fine.means, inputs.windows)
     return Prepared(inputs, first, prepared.backgrounds, footprint, prepared.stride), looks
+
+
+def all_maps(network: GenerativeDensification, prepared: Prepared, looks: Sequence[Look]) -> Maps:
+    """The photos as the network reads them, a few at a time."""
+    count = len(looks)
+    parts = [
+        network.maps(network_views(network.trunk, prepared, looks, range(start, min(count, start + AT_ONCE))))
+        for start in range(0, count, AT_ONCE)
+    ]
+    return Maps.concat(parts)
+
+
+def densified(
+    network: GenerativeDensification,
+    prepared: Prepared,
+    looks: Sequence[Look],
+    share: float,
+    largest: int,
+    photos: int,
+    report: Report,
+    finished: Callable[[Fine], None],
+) -> Fine:
+    """Fine Gaussians for the inputs' old ones, in tiles of at most `largest` that each look at their best `photos`.
+
+    `finished` gets all there is after each tile.
+    """
+    state, points = prepared.inputs.old, as_points(prepared, prepared.inputs.old, looks)
+    maps, parts, done = all_maps(network, prepared, looks), [], 0
+    for tile in tiles(points.positions, largest):
+        report("Densifying", done / len(state))
+        best = best_photos(points, tile, photos)
+        grown = network(state.take(tile.rows), of_photos(points.take(tile.rows), best), maps.take(best), share)
+        own = tile.core[grown.ancestors]
+        parts.append(Fine(grown.fine.take(own), tile.rows[grown.ancestors[own]]))
+        done += int(tile.core.sum())
+        finished(joined(parts))
+    return joined(parts)
+
+
+def settled(
+    network: GenerativeDensification,
+    prepared: Prepared,
+    looks: Sequence[Look],
+    largest: int,
+    photos: int,
+    report: Report,
+) -> Gaussians:
+    """The inputs' old Gaussians, which are fine ones, after the last look."""
+    state, points = prepared.inputs.old, as_points(prepared, prepared.inputs.old, looks)
+    maps, parts, rows = all_maps(network, prepared, looks), [], []
+    for tile in tiles(points.positions, largest):
+        report("Settling", sum(map(len, rows)) / len(state))
+        best = best_photos(points, tile, photos)
+        moved = network.settle(state.take(tile.rows), of_photos(points.take(tile.rows), best), maps.take(best))
+        parts.append(moved.take(tile.core))
+        rows.append(tile.rows[tile.core])
+    return Gaussians.concat(parts).take(torch.cat(rows).argsort())
+
+
+def best_photos(points: Points, tile: Tile, count: int) -> list[int]:
+    """The photos in which a tile shows most, in their order."""
+    total = points.weights[tile.rows].sum(0)
+    return sorted(total.argsort(descending=True, stable=True)[:count].tolist())
+
+
+def of_photos(points: Points, chosen: Sequence[int]) -> Points:
+    """Points that know some of the photos."""
+    names = ("gradients", "weights", "first_gradients", "first_weights")
+    return dataclasses.replace(points, **{name: getattr(points, name)[:, list(chosen)] for name in names})
+
+
+def joined(parts: Sequence[Fine]) -> Fine:
+    """All tiles' Gaussians."""
+    return Fine(Gaussians.concat([part.gaussians for part in parts]), torch.cat([part.ancestors for part in parts]))

@@ -109,9 +109,11 @@ def run_tiles(
     return Gaussians.concat(parts).take((back[:, None] * factor + copies).flatten())
 
 
-def network_views(network: GaussianLens, prepared: Prepared, looks: Sequence[Look]) -> Views:
+def network_views(
+    network: GaussianLens, prepared: Prepared, looks: Sequence[Look], rows: Sequence[int] | None = None
+) -> Views:
     """The windows as the network wants them."""
-    views = as_views(prepared, looks, network.config.image_stride)
+    views = as_views(prepared, looks, network.config.image_stride, rows)
     return views if network.config.residual_images else _without_renders(views)
 
 
@@ -153,19 +155,18 @@ def as_points(prepared: Prepared, state: Gaussians, looks: Sequence[Look]) -> Po
     )
 
 
-def as_views(prepared: Prepared, looks: Sequence[Look], stride: int) -> Views:
-    """The windows as image tensors."""
-    windows = prepared.inputs.windows
-    images = [
-        _channels(window, first, now, background)
-        for window, first, now, background in zip(windows, prepared.first, looks, prepared.backgrounds, strict=True)
-    ]
-    stacked = padded_stack(images, 4 * stride)
+def as_views(prepared: Prepared, looks: Sequence[Look], stride: int, rows: Sequence[int] | None = None) -> Views:
+    """The windows as image tensors; only those of `rows`, padded to the size of all, where they are given."""
+    every = prepared.inputs.windows
+    rows = range(len(every)) if rows is None else rows
+    windows = [every[row] for row in rows]
+    images = [_channels(every[row], prepared.first[row], looks[row], prepared.backgrounds[row]) for row in rows]
+    stacked = padded_stack(images, 4 * stride, _largest(every))
     height, width = stacked.shape[-2] // stride, stacked.shape[-1] // stride
     sizes = torch.tensor([[window.rect[2] - window.rect[0], window.rect[3] - window.rect[1]] for window in windows])
     return Views(
         images=stacked,
-        rays=_rays(prepared, height, width, stride),
+        rays=_rays(prepared, windows, height, width, stride),
         viewmats=torch.stack([window.camera.viewmat for window in windows]),
         Ks=torch.stack([window.camera.cropped(window.rect).K for window in windows]),
         sizes=sizes.to(stacked),
@@ -194,12 +195,21 @@ def _without_renders(views: Views) -> Views:
     return Views(images, views.rays, views.viewmats, views.Ks, views.sizes)
 
 
-def _rays(prepared: Prepared, height: int, width: int, stride: int) -> Float[Tensor, "V 32 h w"]:
-    """Encoded rays, in the axes of the first window's camera around the region's middle, lengths by its radius."""
-    windows, means = prepared.inputs.windows, prepared.inputs.union.means
+def _largest(windows: Sequence[Target]) -> tuple[int, int]:
+    """Height and width that hold any of the windows."""
+    rects = [window.rect for window in windows]
+    return max(rect[3] - rect[1] for rect in rects), max(rect[2] - rect[0] for rect in rects)
+
+
+def _rays(
+    prepared: Prepared, windows: Sequence[Target], height: int, width: int, stride: int
+) -> Float[Tensor, "V 32 h w"]:
+    """Encoded rays, in the axes of the first of all windows' cameras around the region's middle, lengths by its
+    radius."""
+    means = prepared.inputs.union.means
     centre = means.median(0).values
     radius = (means - centre).norm(dim=-1).quantile(0.9).clamp_min(1e-9) if len(means) < 2**23 else means.std()
-    axes = windows[0].camera.viewmat[:3, :3]
+    axes = prepared.inputs.windows[0].camera.viewmat[:3, :3]
     encoded = []
     for window in windows:
         camera = window.camera.cropped(window.rect)

@@ -59,6 +59,36 @@ PRESETS = {"cpu": CPU, "gpu": GPU}
 
 
 @dataclass(frozen=True, eq=False)
+class Maps:
+    """V photos as the network reads them, without their pixels."""
+
+    pyramid: tuple[Tensor, ...]
+    blurred: tuple[Float[Tensor, "V 3 h w"], ...]
+    """Residuals averaged over BLURS."""
+    squared: Float[Tensor, "V 1 h w"]
+    views: Views
+    """Its images have the right size and hold nothing."""
+
+    def take(self, rows: Sequence[int]) -> Maps:
+        """Some of the photos."""
+        chosen = list(rows)
+        views = Views(**{name: value[chosen] for name, value in vars(self.views).items()})
+        pyramid, blurred = (tuple(planes[chosen] for planes in each) for each in (self.pyramid, self.blurred))
+        return Maps(pyramid, blurred, self.squared[chosen], views)
+
+    @staticmethod
+    def concat(parts: Sequence[Maps]) -> Maps:
+        views = Views(
+            **{name: torch.cat([getattr(part.views, name) for part in parts]) for name in vars(parts[0].views)}
+        )
+        pyramid, blurred = (
+            tuple(map(torch.cat, zip(*(getattr(part, name) for part in parts), strict=True)))
+            for name in ("pyramid", "blurred")
+        )
+        return Maps(pyramid, blurred, torch.cat([part.squared for part in parts]), views)
+
+
+@dataclass(frozen=True, eq=False)
 class Densified:
     """What N coarse Gaussians became."""
 
@@ -100,19 +130,21 @@ class GenerativeDensification(nn.Module):
             config.widths[n], config.factors[n], config.blocks, config.heads, config.mlp_ratio, config.patch
         )
 
-    def forward(
-        self,
-        state: Gaussians,
-        points: Points,
-        views: Views,
-        share: float,
-        pyramid: Sequence[Tensor] | None = None,
-    ) -> Densified:
+    def maps(self, views: Views) -> Maps:
+        """The photos as the trunk's image network sees them, and their residuals at two blurs."""
+        residuals = views.images[:, RESIDUALS] / RESIDUAL_GAIN
+        blurred = tuple(F.avg_pool2d(residuals, blur) for blur in BLURS)
+        squared = F.avg_pool2d(residuals.square().mean(1, keepdim=True), BLURS[-1])
+        shape = (len(views.images), 0, *views.images.shape[2:])
+        nothing = Views(views.images.new_zeros(shape), views.rays[:, :0], views.viewmats, views.Ks, views.sizes)
+        return Maps(self.trunk.images(views), blurred, squared, nothing)
+
+    def forward(self, state: Gaussians, points: Points, maps: Maps, share: float) -> Densified:
         """Fine Gaussians for those of `state`; `share` of a layer's children go on to the next (the paper's P)."""
-        encoded = self.trunk.encode(points, views, 0, pyramid)
+        encoded = self.trunk.encode(points, maps.views, 0, maps.pyramid)
         coarse = applied(state, points.axes, points.order, self.trunk.decode(encoded, points))
         x = self.enter(encoded.features)
-        everywhere, looking = x.mean(0), _Looking(points, views, encoded.reader)
+        everywhere, looking = x.mean(0), _Looking(points, maps, encoded.reader)
         parents, ancestors, done = coarse, torch.arange(len(state), device=x.device), []
         half, cell = GRID * points.scales, 2 * points.scales[:, 1].median()
         for number, layer in enumerate(self.layers):
@@ -137,33 +169,28 @@ class GenerativeDensification(nn.Module):
         fine, origins, layers = zip(*done, strict=True)
         return Densified(coarse, Gaussians.concat(fine), torch.cat(origins), torch.cat(layers))
 
-    def settle(
-        self, state: Gaussians, points: Points, views: Views, pyramid: Sequence[Tensor] | None = None
-    ) -> Gaussians:
+    def settle(self, state: Gaussians, points: Points, maps: Maps) -> Gaussians:
         """Fine Gaussians, rendered and looked at afresh, after one more pass of the trunk."""
-        return applied(state, points.axes, points.order, self.trunk(points, views, SETTLE, pyramid=pyramid))
+        residuals = self.trunk(points, maps.views, SETTLE, pyramid=maps.pyramid)
+        return applied(state, points.axes, points.order, residuals)
 
 
 class _Looking:
     """Reads photos and residuals from the places of children."""
 
-    def __init__(self, points: Points, views: Views, reader: Reader):
-        self.points, self.views, self.reader = points, views, reader
-        residuals = views.images[:, RESIDUALS] / RESIDUAL_GAIN
-        self.blurred = [F.avg_pool2d(residuals, blur) for blur in BLURS]
-        self.squared = F.avg_pool2d(residuals.square().mean(1, keepdim=True), BLURS[-1])
-        self.padded = views.images.shape[-2], views.images.shape[-1]
+    def __init__(self, points: Points, maps: Maps, reader: Reader):
+        self.points, self.maps, self.reader = points, maps, reader
         self.extra = torch.cat([compressed(points.gradients), torch.log1p(points.weights)[..., None]], -1)
 
     def at(self, positions: Float[Tensor, "M 3"], ancestors: Int[Tensor, "M"]) -> tuple[Tensor, Tensor, Tensor]:
         """(tokens of each photo, which photos see a place, residuals there beyond the ancestor's own and squared)."""
-        maps, seen = self.reader.read(positions, 0)
-        pixels, _ = project(positions, self.views)
-        blurred = [sample(planes, pixels, self.padded) for planes in self.blurred]
-        squared = sample(self.squared, pixels, self.padded)
+        features, seen = self.reader.read(positions, 0)
+        pixels, _ = project(positions, self.maps.views)
+        blurred = [sample(planes, pixels, self.reader.padded) for planes in self.maps.blurred]
+        squared = sample(self.maps.squared, pixels, self.reader.padded)
         weights = self.points.weights[ancestors] * seen
         weights = (weights / weights.sum(1, keepdim=True).clamp_min(1e-3))[..., None]
         own = self.points.gradients[ancestors][..., COLOUR]
         local = [(weights * (values - own)).sum(1) for values in blurred]
-        tokens = torch.cat([maps, *(10 * values for values in blurred), self.extra[ancestors]], -1)
+        tokens = torch.cat([features, *(10 * values for values in blurred), self.extra[ancestors]], -1)
         return tokens, seen, torch.cat([*local, (weights * squared).sum(1)], -1)

@@ -74,9 +74,11 @@ def _enlarged(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def padded_stack(windows: Sequence[Float[Tensor, "h w C"]], multiple: int) -> Float[Tensor, "V C H W"]:
-    """Windows of different sizes in one tensor, zeros to the right and below."""
-    height = -(-max(window.shape[0] for window in windows) // multiple) * multiple
-    width = -(-max(window.shape[1] for window in windows) // multiple) * multiple
+def padded_stack(
+    windows: Sequence[Float[Tensor, "h w C"]], multiple: int, least: tuple[int, int] = (0, 0)
+) -> Float[Tensor, "V C H W"]:
+    """Windows of different sizes in one tensor of at least that height and width, zeros to the right and below."""
+    height = -(-max(least[0], *(window.shape[0] for window in windows)) // multiple) * multiple
+    width = -(-max(least[1], *(window.shape[1] for window in windows)) // multiple) * multiple
     planes = [window.permute(2, 0, 1) for window in windows]
     return torch.stack([F.pad(p, (0, width - p.shape[2], 0, height - p.shape[1])) for p in planes])

@@ -19,7 +19,7 @@ from gaussian_lens_app.methods.gaussian_lens_features import Look, look
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs
 from gaussian_lens_app.methods.gaussian_lens_pass import as_points, network_views, prepare
 from gaussian_lens_app.methods.targets import Target
-from gaussian_lens_app.methods.view_gradients import densification_scores
+from gaussian_lens_app.methods.view_gradients import scores_of_looks
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
 from gaussian_lens_app.scene import Camera, Gaussians
@@ -126,7 +126,7 @@ def drawn(ready: Ready, chance: random.Random, settings: DensificationSettings) 
 
 
 def scores_of(ready: Ready, some: Sequence[int]) -> Tensor:
-    return densification_scores([ready.looks[i] for i in some], [ready.inputs.windows[i] for i in some])
+    return scores_of_looks([ready.looks[i] for i in some], [ready.inputs.windows[i] for i in some])
 
 
 def highest(scores: Tensor, part: float) -> Bool[Tensor, "P"]:
@@ -161,13 +161,13 @@ def run_sample(
 
     with torch.set_grad_enabled(scale is not None):
         prepared = prepare(inputs, STRIDE, rasterizer, looks)
-        points, views = as_points(prepared, inputs.old, looks), network_views(network.trunk, prepared, looks)
-        grown = network(inputs.old, points, views, ready.share)
+        maps = network.maps(network_views(network.trunk, prepared, looks))
+        grown = network(inputs.old, as_points(prepared, inputs.old, looks), maps, ready.share)
         errors = [measured(grown.coarse), measured(grown.fine)]
         learned(errors, WEIGHTS[:2])
         again, looks = regrown(prepared, grown.fine.detach(), grown.ancestors, rasterizer)
-        points, views = as_points(again, again.inputs.old, looks), network_views(network.trunk, again, looks)
-        errors.append(measured(network.settle(again.inputs.old, points, views)))
+        maps = network.maps(network_views(network.trunk, again, looks))
+        errors.append(measured(network.settle(again.inputs.old, as_points(again, again.inputs.old, looks), maps)))
         learned(errors[2:], WEIGHTS[2:])
     gains = {
         name: 10 * math.log10(max(before, 1e-9) / max(float(error.detach()), 1e-9))

@@ -1,0 +1,249 @@
+"""`generative-densification`: a trained network replaces the Gaussians that the photos pull at most by finer ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gaussian_lens_app.jobs.report import Report, within
+from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.methods.confirm import confirmed
+from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, densified, regrown, settled
+from gaussian_lens_app.methods.gaussian_lens_features import Look, look, squared_error
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs
+from gaussian_lens_app.methods.gaussian_lens_pass import prepare
+from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
+from gaussian_lens_app.methods.view_gradients import photo_scores
+from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
+from gaussian_lens_app.networks.weights import load_network, load_released
+from gaussian_lens_app.raster import ANTIALIASED, RenderMode
+from gaussian_lens_app.scene import Gaussians, Patch, PhotoView
+
+Choice = Literal["gradient", "plain-gradient", "random"]
+
+
+@dataclass(frozen=True)
+class DensificationSettings:
+    """What is densified and how much."""
+
+    most: int = 12_000
+    """At most so many Gaussians are densified (the paper's K)."""
+    share: float = 0.8
+    """Part of the first layer's children that goes on to the second (the paper's P); the learned mask says which."""
+    growth: float = 2.0
+    """A whole scene gets at most so many times its Gaussians; a box may get as many as the budget allows."""
+    choose: Choice = "gradient"
+    """By the absolute view-space gradient (AbsGS), the plain one, or at random, to compare."""
+    photos: int = 8
+    """Photos that a tile, or a box, is looked at in; gradients of whole scenes come from all of `most_photos`."""
+    most_photos: int = 48
+    """A whole scene is looked at in at most so many photos, spread over the capture."""
+    long_side: int = 800
+    """Photos of whole scenes are looked at in this size."""
+    least_opacity: float = 0.005
+    """Fainter Gaussians are left alone."""
+    tile: int = 3000
+    """Coarse Gaussians the network sees at once, a margin apart; eight times as many when they settle."""
+    settle: bool = True
+    """Look at the fine Gaussians once more and correct them."""
+    confirm_every: int = 6
+    """Every so many photos one is kept out; families of Gaussians that it says got worse stay as they were. 0: none."""
+    exposure: bool = True
+    """Match each photo's brightness to the others' first."""
+    weights: Path | None = None
+    """None: the released ones."""
+
+
+class GenerativeDensification:
+    """Finer Gaussians where the scene is too coarse for its photos; it finds the places by itself."""
+
+    name: ClassVar[str] = "generative-densification"
+    label: ClassVar[str] = "Generative Densification"
+    summary: ClassVar[str] = "A trained network replaces what is too coarse for the photos; finds the places itself."
+    needs: ClassVar[Needs] = Needs.PHOTOS
+    scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION, Scope.SCENE)
+
+    def __init__(self, settings: DensificationSettings | None = None):
+        self.settings = settings or DensificationSettings()
+
+    def __call__(self, task: Task, report: Report) -> Patch:
+        clock = _Clock()
+        check_photos(task)
+        network = self._network(str(task.scene.device))
+        report("Reading the photos", 0.0)
+        mode, windows, stops = self._windows(task)
+        clock.lap("photos")
+        scores = self._scores(task, windows, mode, within(report, 0.05, 0.2))
+        rows = self._chosen(task, scores)
+        clock.lap("choosing")
+        looks, prepared = self._looks(task, rows, windows, stops, mode, within(report, 0.2, 0.4))
+        clock.lap("renders and gradients")
+        with torch.no_grad():
+            fine, errors = self._grown(task, network, prepared, looks, rows, clock, within(report, 0.4, 0.9))
+            report("Confirming", 0.95)
+            keep = self._kept(task, prepared.inputs, fine, stops, mode)
+        clock.lap("confirming")
+        facts = {
+            "photos": [window.name for window in windows],
+            "chosen": len(rows),
+            "kept": int(keep.sum()),
+            "share": self.settings.share,
+            "errors": errors,
+            "seconds": clock.seconds,
+        }
+        return self._patch(rows, fine, keep, facts)
+
+    def _network(self, device: str) -> Network:
+        weights = self.settings.weights
+        loaded = load_released(self.name, device) if weights is None else load_network(weights, self.name, device)
+        assert isinstance(loaded, Network)
+        return loaded
+
+    def _windows(self, task: Task) -> tuple[RenderMode, list[Target], list[Target]]:
+        """(mode at the windows' size, windows of the photos looked at, windows of photos kept out to confirm)."""
+        capture, settings = task.capture, self.settings
+        assert capture is not None
+        views, mode = list(task.region.views), task.mode
+        if task.box is None:
+            step = max(1.0, len(views) / settings.most_photos)
+            views = [views[int(i * step)] for i in range(min(len(views), settings.most_photos))]
+            small = capture.with_long_side(settings.long_side)
+            mode = mode_at(
+                task.mode,
+                max(small.photos[v.photo].camera.width for v in views)
+                / max(capture.photos[v.photo].camera.width for v in views),
+            )
+            capture, views = small, [_whole(view, small.photos[view.photo].camera.rect) for view in views]
+        else:
+            views = views[: settings.photos + 1]
+        targets = [make_target(task.scene, capture, view, task.rasterizer, mode) for view in views]
+        if settings.exposure:
+            targets = matched_exposures(targets, task.scene, capture, task.rasterizer, mode)
+        every = settings.confirm_every
+        enough = every > 0 and len(targets) >= every
+        kept = [i for i in range(len(targets)) if enough and i % every == every // 2]
+        return mode, [t for i, t in enumerate(targets) if i not in kept], [targets[i] for i in kept]
+
+    def _scores(self, task: Task, windows: Sequence[Target], mode: RenderMode, report: Report) -> Float[Tensor, "N"]:
+        """What the choice goes by; 0 for Gaussians outside the region, too faint, or seen by no photo."""
+        scene, total = task.scene, torch.zeros(len(task.scene), device=task.scene.device)
+        absolute = self.settings.choose != "plain-gradient"
+        for index, window in enumerate(windows):
+            report("Looking for what is too coarse", index / len(windows))
+            total += photo_scores(scene, window.camera, window.rect, window.photo, task.rasterizer, mode, absolute)
+        free = task.region.selected & (scene.opacities > self.settings.least_opacity) & (total > 0)
+        if self.settings.choose == "random":
+            total = torch.rand(len(scene), generator=torch.Generator().manual_seed(task.seed)).to(total) + 1e-6
+        return total * free
+
+    def _chosen(self, task: Task, scores: Float[Tensor, "N"]) -> Int[Tensor, "K"]:
+        """Rows with the highest scores, ascending: as many as the settings and the budget allow."""
+        settings = self.settings
+        each = children_of_each(settings.share) - 1
+        room = task.budget.gaussians / each
+        if task.box is None:
+            room = min(room, (settings.growth - 1) * len(task.scene) / each)
+        count = min(settings.most, int(room), int((scores > 0).sum()))
+        return scores.argsort(descending=True, stable=True)[:count].sort().values
+
+    def _looks(
+        self,
+        task: Task,
+        rows: Int[Tensor, "K"],
+        windows: Sequence[Target],
+        stops: Sequence[Target],
+        mode: RenderMode,
+        report: Report,
+    ):
+        """Renders and gradients of the chosen Gaussians, all others frozen."""
+        chosen = torch.zeros(len(task.scene), dtype=torch.bool, device=task.scene.device)
+        chosen[rows] = True
+        frozen = surroundings(task.scene, chosen, [*windows, *stops])
+        nothing = Gaussians.empty(task.scene.sh_degree, task.scene.device)
+        inputs = LensInputs(frozen, task.scene.take(rows), nothing, tuple(windows), mode)
+        looks: list[Look] = []
+        for index, window in enumerate(windows):
+            report("Comparing with the photos", index / len(windows))
+            looks.append(look(frozen, inputs.old, window, task.rasterizer, mode))
+        return looks, prepare(inputs, STRIDE, task.rasterizer, looks)
+
+    def _grown(self, task: Task, network: Network, prepared, looks, rows, clock, report: Report):
+        """(fine Gaussians, mean squared errors on the photos: of the input, densified, settled)."""
+        settings, windows = self.settings, prepared.inputs.windows
+        errors = [squared_error(windows, looks)]
+
+        def finished(part: Fine) -> None:
+            whole = torch.ones(len(part.gaussians), dtype=torch.bool, device=part.ancestors.device)
+            task.preview(self._patch(rows, part, whole, {}))
+
+        fine = densified(
+            network, prepared, looks, settings.share, settings.tile, settings.photos, within(report, 0, 0.5), finished
+        )
+        clock.lap("network")
+        if settings.settle:
+            report("Looking at the result", 0.5)
+            again, looks = regrown(prepared, fine.gaussians, fine.ancestors, task.rasterizer)
+            errors.append(squared_error(windows, looks))
+            clock.lap("renders and gradients")
+            moved = settled(network, again, looks, 8 * settings.tile, settings.photos, within(report, 0.7, 1))
+            fine = dataclasses.replace(fine, gaussians=moved)
+            clock.lap("network")
+        return fine, errors
+
+    def _kept(
+        self, task: Task, inputs: LensInputs, fine: Fine, stops: Sequence[Target], mode: RenderMode
+    ) -> Bool[Tensor, "K"]:
+        """Which coarse Gaussians are replaced: families none of whose members the photos kept out object to."""
+        keep = torch.ones(len(inputs.old), dtype=torch.bool, device=task.scene.device)
+        if stops:
+            good = confirmed(inputs.frozen, inputs.old, fine.gaussians, stops, task.rasterizer, mode)
+            keep[fine.ancestors[~good]] = False
+        return keep
+
+    def _patch(self, rows: Int[Tensor, "K"], fine: Fine, keep: Bool[Tensor, "K"], facts: dict[str, Any]) -> Patch:
+        """The families that are kept, in the place of their ancestors."""
+        there = keep[fine.ancestors]
+        parents = rows[fine.ancestors[there]]
+        provenance = {"method": self.name, "kind": "learned", **facts}
+        return Patch(parents.unique().cpu(), fine.gaussians.take(there), parents.cpu(), provenance=provenance)
+
+
+def children_of_each(share: float, factors: Sequence[int] = (2, 4)) -> float:
+    """How many fine Gaussians each coarse one becomes on average when `share` of a layer's go on to the next."""
+    total, alive = 0.0, 1.0
+    for number, factor in enumerate(factors):
+        alive *= factor
+        going = share * alive if number + 1 < len(factors) else 0.0
+        total, alive = total + alive - going, going
+    return total
+
+
+def mode_at(mode: RenderMode, factor: float) -> RenderMode:
+    """The mode for photos `factor` times as large; the plain filter stays the plain one."""
+    scaled = mode.scaled(min(1.0, factor))
+    return scaled if scaled.eps2d >= ANTIALIASED.eps2d else dataclasses.replace(mode, eps2d=ANTIALIASED.eps2d)
+
+
+def _whole(view: PhotoView, rect: tuple[int, int, int, int]) -> PhotoView:
+    mask = torch.ones(1, 1, dtype=torch.bool, device=view.mask.device).expand(rect[3], rect[2])
+    return dataclasses.replace(view, rect=rect, mask=mask)
+
+
+class _Clock:
+    """Seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name], self.last = self.seconds.get(name, 0.0) + now - self.last, now
