@@ -20,7 +20,8 @@ from torch import nn
 
 from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens, LensConfig
-#Xfrom gaussian_lens_app.networks.generative_densification import DensificationConfig, GenerativeDensification
+from gaussian_lens_app.networks.gaussian_vae import GaussianVAE, VAEConfig
+from gaussian_lens_app.networks.generative_densification import DensificationConfig, GenerativeDensification
 from gaussian_lens_app.networks.sr3r import SR3R, SR3RConfig
 from gaussian_lens_app.networks.sr_prior import PriorConfig, SRPrior
 
@@ -43,6 +44,7 @@ class Released:
 NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "gaussian-lens": lambda values: GaussianLens(from_json(LensConfig, values)),
     "generative-densification": lambda values: GenerativeDensification(from_json(DensificationConfig, values)),
+    "gaussian-vae": lambda values: GaussianVAE(from_json(VAEConfig, values)),
     "sr3r": lambda values: SR3R(from_json(SR3RConfig, values)),
     "sr-prior": lambda values: SRPrior(from_json(PriorConfig, values)),
 }
