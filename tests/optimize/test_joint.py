@@ -1,0 +1,120 @@
+import dataclasses
+
+import pytest
+import torch
+
+from gaussian_lens_app.jobs.report import silent
+from gaussian_lens_app.optimize.joint import (
+    JointSettings,
+    JointView,
+    Stretch,
+    averaged,
+    baked,
+    joint_loss,
+    optimize_jointly,
+)
+from gaussian_lens_app.optimize.losses import l1_dssim
+from gaussian_lens_app.optimize.mip_filter import filter_sizes, smoothed
+from gaussian_lens_app.raster import for_device
+from tests.scenes import board
+
+
+@pytest.fixture(scope="module")
+def rasterizer():
+    return for_device("cpu")
+
+
+@pytest.fixture(scope="module")
+def scene(rasterizer):
+    return board(rasterizer, photos=3, width=96)
+
+
+@pytest.fixture(scope="module")
+def views(scene):
+    pictures = [(photo.camera, photo.crop(photo.camera.rect)) for photo in scene.capture.photos]
+    return [JointView(camera, camera.rect, large, averaged(large, 4)) for camera, large in pictures]
+
+
+def fitted(scene, views, rasterizer, frozen=0, settings=JointSettings(), steps=12, **more):  # noqa: B008  frozen
+    still, start = scene.take(torch.arange(frozen)), scene.take(torch.arange(frozen, len(scene)))
+    return optimize_jointly(still, start, views, steps, settings, rasterizer, None, 1.0, silent, **more)
+
+
+def test_the_loss_is_that_of_the_large_and_of_the_small_picture(views):
+    view, rendered = views[0], torch.rand(72, 96, 3)
+    large, small = l1_dssim(rendered, view.large, 0.2), l1_dssim(averaged(rendered, 4), view.small, 0.2)
+    assert float(joint_loss(rendered, view, JointSettings(small_weight=0.5))) == pytest.approx(
+        float(large + 0.5 * small)
+    )
+    assert float(joint_loss(rendered, view, JointSettings(small_weight=0.0))) == pytest.approx(float(large))
+
+
+def test_fitting_brings_the_scene_nearer_to_both_pictures(scene, views, rasterizer):
+    def loss(gaussians):
+        with torch.no_grad():
+            renders = [rasterizer.render(gaussians, view.camera).rgb for view in views]
+        return sum(float(joint_loss(rgb, view, JointSettings())) for rgb, view in zip(renders, views, strict=True))
+
+    done, origins = fitted(scene.scene, views, rasterizer, steps=60)
+    assert loss(done) < 0.95 * loss(scene.scene)
+    assert torch.equal(origins, torch.arange(len(scene.scene)))
+
+
+def test_the_same_seed_gives_the_same_bits(scene, views, rasterizer):
+    first, again = (fitted(scene.scene, views, rasterizer, seed=3)[0] for _ in range(2))
+    assert torch.equal(first.means, again.means)
+
+
+def test_a_window_is_fitted_while_the_rest_stands_still(scene, views, rasterizer):
+    rect = (16, 16, 64, 56)
+    view = dataclasses.replace(
+        views[0],
+        rect=rect,
+        large=views[0].large[16:56, 16:64],
+        small=views[0].small[4:14, 4:16],
+        weight=torch.ones(40, 48),
+    )
+    count = len(scene.scene)
+    done, _ = fitted(scene.scene, [view], rasterizer, frozen=count - 40)
+    assert len(done) == 40
+    assert not torch.equal(done.sh0, scene.scene.sh0[count - 40 :])
+
+
+def test_later_stretches_move_less(scene, views, rasterizer):
+    moved = [
+        float((fitted(scene.scene, views, rasterizer, stretch=Stretch(i, 4))[0].means - scene.scene.means).norm())
+        for i in (0, 3)
+    ]
+    assert moved[1] < moved[0] / 5
+
+
+def test_too_little_time_means_fewer_steps(scene, views, rasterizer):
+    told = []
+    optimize_jointly(
+        scene.scene.take(torch.arange(0)), scene.scene, views, 100_000, JointSettings(), rasterizer, None, 1.0,
+        lambda stage, fraction: told.append(fraction), seconds=0.3,
+    )  # fmt: skip
+    assert len(told) < 2000
+    assert told[-1] == pytest.approx(1.0)
+
+
+def test_the_3d_filter_keeps_gaussians_as_wide_as_the_finest_pixel_that_sees_them(scene, views):
+    cameras = [view.camera for view in views]
+    sizes = filter_sizes(scene.scene, cameras)
+    depth = min(float(camera.to_camera(scene.scene.means[:1])[0, 2]) for camera in cameras)
+    assert float(sizes[0]) == pytest.approx(0.2**0.5 * depth / float(cameras[0].K[0, 0]), rel=1e-4)
+    wide = smoothed(scene.scene, sizes)
+    assert bool((wide.scales >= sizes - 1e-7).all())
+    assert bool((wide.opacities <= scene.scene.opacities + 1e-6).all())
+
+
+def test_the_filter_is_baked_only_where_it_was_used(scene, views):
+    cameras = [view.camera for view in views]
+    assert baked(scene.scene, cameras, JointSettings()) is scene.scene
+    wide, seen = baked(scene.scene, cameras, JointSettings(filter_3d=True)), filter_sizes(scene.scene, cameras) > 0
+    assert bool((wide.scales > scene.scene.scales)[seen[:, 0]].all())
+
+
+def test_gaussians_that_no_camera_sees_have_no_filter(scene, views):
+    behind = dataclasses.replace(scene.scene, means=scene.scene.means - torch.tensor([0.0, 0.0, 100.0]))
+    assert float(filter_sizes(behind, [view.camera for view in views]).max()) == 0
