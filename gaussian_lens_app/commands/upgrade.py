@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
@@ -17,9 +17,10 @@ from gaussian_lens_app.commands.reading import check_target, read_capture, read_
 from gaussian_lens_app.errors import GsrError
 
 if TYPE_CHECKING:
+    from gaussian_lens_app.jobs.report import Report
     from gaussian_lens_app.methods import Budget
     from gaussian_lens_app.session import Outcome, Session
-    from gaussian_lens_app.upgrade import UpgradeResult
+    from gaussian_lens_app.upgrade import UpgradeRequest, UpgradeResult
 
 REFUSED = 3
 """Exit code when the judge refused the result; 1 is an error, 2 wrong arguments."""
@@ -53,6 +54,10 @@ class Upgrade:
     """Gaussians the method may add; unless given, 60000 for a box and six for each one of a scene."""
     no_close_views: bool = False
     """Leave splats outside the box as they are even where the photos are larger than those they were made from."""
+    engine: Literal["here", "ray"] = "here"
+    """Where the parts of a whole scene are upgraded: in this process, or on a Ray cluster (extra `cluster`)."""
+    work: OptionalPath = None
+    """Folder that keeps finished parts of a whole scene; the same command goes on from them."""
     through: bool = False
     """Take what is hidden behind the visible surface too."""
     force: bool = False
@@ -107,10 +112,9 @@ class Upgrade:
         """A session whose upgrades also land in `results`, where their details are."""
         from gaussian_lens_app.optimize.reconstruct import device_of
         from gaussian_lens_app.session import Session
-        from gaussian_lens_app.upgrade import upgrade
 
         def recorded(request, report) -> UpgradeResult:
-            results.append(upgrade(request, report))
+            results.append(self._result(request, report))
             return results[-1]
 
         rasterizer = ready_rasterizer(self.device)
@@ -126,6 +130,21 @@ class Upgrade:
         usual = Budget.for_scene(session.scene) if self.whole else Budget()
         given = {"seconds": self.budget_seconds, "gaussians": self.budget_gaussians}
         return dataclasses.replace(usual, **{key: value for key, value in given.items() if value is not None})
+
+    def _result(self, request: UpgradeRequest, report: Report) -> UpgradeResult:
+        """On the engine and with the folder that were asked for."""
+        from gaussian_lens_app.upgrade import by_blocks, upgrade
+        from gaussian_lens_app.upgrade.engines import ENGINES
+        from gaussian_lens_app.upgrade.whole import upgrade_by_blocks
+
+        if self.engine == "here" and self.work is None:
+            return upgrade(request, report)
+        if not by_blocks(request):
+            raise GsrError(
+                "--engine and --work are for whole scenes that are upgraded part by part: add --whole, and choose a "
+                "method that works on boxes only (`gsr methods`)."
+            )
+        return upgrade_by_blocks(request, report, ENGINES[self.engine](), self.work)
 
     def _upgraded(self, session: Session, budget: Budget) -> Outcome:
         from gaussian_lens_app.scene import Box

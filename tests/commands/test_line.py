@@ -61,8 +61,8 @@ def test_upgrade_keeps_the_bits_of_what_it_leaves_alone(files, tmp_path):
 
 
 def test_a_refused_upgrade_writes_nothing_unless_forced(files, tmp_path, capsys, monkeypatch):
-    import gaussian_lens_app.upgrade as line
     from gaussian_lens_app.evaluation.judge import Verdict
+    from gaussian_lens_app.upgrade import line
 
     refusal = Verdict(False, True, -1.0, 0.1, "photo_04.png", "Not sharper: -1.00 dB.")
     monkeypatch.setattr(line, "_judge", lambda *_: refusal)

@@ -13,7 +13,7 @@ from gaussian_lens_app.formats import load, save
 from gaussian_lens_app.methods import METHODS, Budget
 from gaussian_lens_app.methods.base import Needs, Scope
 from gaussian_lens_app.raster import ANTIALIASED
-from gaussian_lens_app.scene import Patch
+from gaussian_lens_app.scene import Box, Patch
 from gaussian_lens_app.select import whole_region
 from gaussian_lens_app.session import Previewed
 from gaussian_lens_app.session.looks import Looks
@@ -60,10 +60,11 @@ def test_the_whole_scene_is_every_gaussian_and_every_photo(textured_board):
         assert bool(view.mask.all())
 
 
-def test_a_method_for_whole_scenes_refuses_boxes_and_the_other_way_round(textured_board, fast_rasterizer, brighter):
+def test_a_method_for_whole_scenes_refuses_boxes(textured_board, fast_rasterizer, brighter):
     scene, capture = textured_board.scene, textured_board.capture
-    with pytest.raises(MethodError, match="works on a box, not on the whole scene"):
-        upgrade(request_for(scene, capture, fast_rasterizer, "refine"))
+    camera = capture.photos[0].camera
+    with pytest.raises(MethodError, match="works on the whole scene, not on a box"):
+        upgrade(request_for(scene, capture, fast_rasterizer, "brighter", box=Box(camera, (90, 60, 150, 120))))
 
 
 def test_without_photos_nothing_is_judged_and_the_method_runs(textured_board, fast_rasterizer, brighter):

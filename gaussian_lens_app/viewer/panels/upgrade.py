@@ -111,4 +111,4 @@ class UpgradeSection:
         nothing = selection is None or (selection.region is not None and selection.region.count == 0)
         scopes = () if chosen is None else chosen.scopes
         self._upgrade.disabled = nothing or Scope.REGION not in scopes
-        self._whole.visible = Scope.SCENE in scopes
+        self._whole.visible = chosen is not None

@@ -1,22 +1,19 @@
-"""One upgrade from box to judged patch. No threads, no screen: session, commands and benchmark all call it."""
+"""One upgrade from box, or whole scene, to judged patch: select, run the method, judge."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import torch
 
 from gaussian_lens_app.errors import MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
-from gaussian_lens_app.methods import Budget, Scope, Task, find_method
-from gaussian_lens_app.methods.base import unseen
-from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
-from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, PhotoView, Region
+from gaussian_lens_app.methods import Scope, Task, find_method
+from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView, Region
 from gaussian_lens_app.select import select_region, whole_region
+from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
 
 FEW_PHOTOS = 5
 """With fewer photos of the region, keeping one from the fit costs too much: two folds judge instead."""
@@ -24,39 +21,7 @@ JUDGE_RANK = 3
 """The judge gets the fourth best photo: near enough to see the region, not so near that the fit misses it."""
 
 
-@dataclass(frozen=True, eq=False)
-class UpgradeRequest:
-    """What is asked for."""
-
-    scene: Gaussians
-    box: Box | None
-    """None: the whole scene."""
-    capture: Capture | None
-    method: str
-    rasterizer: Rasterizer
-    budget: Budget = field(default_factory=Budget)
-    mode: RenderMode = ANTIALIASED
-    through: bool = False
-    judge: bool = True
-    seed: int = 0
-    region: Region | None = None
-    """Already selected (the viewer shows it before the upgrade starts); None: select now."""
-    preview: Callable[[Patch], None] = unseen
-    """Called with the patch so far when a piece of it is finished."""
-
-
-@dataclass(frozen=True, eq=False)
-class UpgradeResult:
-    """What came of it; nothing is applied yet."""
-
-    patch: Patch
-    region: Region
-    verdict: Verdict
-    seconds: dict[str, float]
-    """Wall-clock seconds of `select`, `method` and `judge`."""
-
-
-def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
+def run_line(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     """Select, run the method, judge. Raises MethodError or CaptureError with a sentence; changes nothing."""
     clock = _Clock()
     _check_scope(request)

@@ -1,0 +1,117 @@
+"""Where blocks are upgraded: here one after the other, or on the workers of a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from gaussian_lens_app.errors import GsrError, MethodError, NeedsMissing
+from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.jobs.report import Report
+from gaussian_lens_app.raster import Rasterizer, for_device
+from gaussian_lens_app.scene import Patch
+from gaussian_lens_app.upgrade.blocks import Block
+from gaussian_lens_app.upgrade.line import run_line
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What became of a block."""
+
+    number: int
+    patch: Patch | None
+    """For the whole scene; None where the method could not run."""
+    verdict: Verdict
+    seconds: float
+
+
+class Engine(Protocol):
+    """Runs blocks, in any order, and hands back each as it is done."""
+
+    def run(self, blocks: Iterator[Block], rasterizer: Rasterizer, report: Report) -> Iterator[Done]:
+        """Raises JobCancelled when `report` does."""
+        ...
+
+
+class Here:
+    """One after the other in this process."""
+
+    def run(self, blocks: Iterator[Block], rasterizer: Rasterizer, report: Report) -> Iterator[Done]:
+        for block in blocks:
+            yield run_block(block, rasterizer, report)
+
+
+class Ray:
+    """On a Ray cluster, which a lost worker costs only its block: that is given to another one."""
+
+    def __init__(self, address: str | None = None, device: str = "auto", threads: int = 1, retries: int = 3):
+        """`address`: of a running cluster, or None for one on this machine; `threads` a worker."""
+        try:
+            import ray  # pyright: ignore[reportMissingImports]  optional
+        except ImportError:
+            raise NeedsMissing(
+                "The engine ray needs the package ray: install it with `pip install 'gaussian_lens_app[cluster]'`, "
+                "or leave --engine out."
+            ) from None
+        self.ray: Any = ray
+        self.device, self.threads, self.retries = device, threads, retries
+        if not ray.is_initialized():
+            ray.init(address=address, log_to_driver=False, include_dashboard=False)
+
+    def run(self, blocks: Iterator[Block], rasterizer: Rasterizer, report: Report) -> Iterator[Done]:
+        remote = self.ray.remote(num_cpus=self.threads, max_retries=self.retries)(_on_worker)
+        slots = max(1, int(self.ray.cluster_resources().get("CPU", 1)) // self.threads)
+        working: list[Any] = []
+        try:
+            for block in blocks:
+                working.append(remote.remote(block, self.device, self.threads))
+                if len(working) >= 2 * slots:  # some wait at the workers, few in the cluster's memory
+                    yield self._first(working, report)
+            while working:
+                yield self._first(working, report)
+        finally:
+            for task in working:
+                with contextlib.suppress(Exception):
+                    self.ray.cancel(task, force=True)
+
+    def _first(self, working: list[Any], report: Report) -> Done:
+        """The next block that is done, taken out of the list."""
+        while True:
+            report("Upgrading", 0.0)
+            ready, _ = self.ray.wait(working, timeout=0.4)
+            if ready:
+                working.remove(ready[0])
+                return self.ray.get(ready[0])
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"here": Here, "ray": Ray}
+
+
+def run_block(block: Block, rasterizer: Rasterizer, report: Report) -> Done:
+    """One block's patch, carried to the whole scene's rows."""
+    try:
+        result = run_line(block.request(rasterizer), report)
+    except MethodError as error:
+        return Done(block.number, None, Verdict(False, False, None, None, None, str(error)), 0.0)
+    return Done(block.number, carried(result.patch, block), result.verdict, sum(result.seconds.values()))
+
+
+def carried(patch: Patch, block: Block) -> Patch:
+    """A patch for the block's rows as one for the whole scene's."""
+    rows = block.rows
+    parents = torch.where(patch.parents < 0, -1, rows[patch.parents.clamp_min(0).cpu()])
+    return Patch(rows[patch.removed.cpu()], patch.added.to("cpu"), parents, None, patch.provenance, patch.kinds)
+
+
+def _on_worker(block: Block, device: str, threads: int) -> Done:
+    """What a worker does: as here, with a rasterizer of its own."""
+    torch.set_num_threads(threads)
+    rasterizer = for_device(device)
+    try:
+        return run_block(block, rasterizer, lambda stage, fraction: None)
+    except GsrError as error:
+        return Done(block.number, None, Verdict(False, False, None, None, None, str(error)), 0.0)

@@ -1,0 +1,236 @@
+"""Whole scenes block by block: nothing is lost, nothing is done twice, and it does not matter where."""
+
+import dataclasses
+import multiprocessing
+
+import pytest
+import torch
+from scenes import board
+
+from gaussian_lens_app.errors import NeedsMissing, NothingSelected
+from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.methods import METHODS, Budget, Needs, Scope
+from gaussian_lens_app.raster import ANTIALIASED
+from gaussian_lens_app.raster.compare import squared_errors
+from gaussian_lens_app.scene import Capture, Patch
+from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
+from gaussian_lens_app.upgrade.blocks import blocks_of, parts_of
+from gaussian_lens_app.upgrade.engines import Done, Here, carried, run_block
+from gaussian_lens_app.upgrade.store import Store, stamp_of
+from gaussian_lens_app.upgrade.whole import upgrade_by_blocks, verdict_of
+
+BUDGET = Budget(seconds=1e6, gaussians=1_000_000)
+
+
+class Shift:
+    """Moves what is selected and adds a copy of it; says how often it ran."""
+
+    name, label, summary = "shift", "Shift", "Moves."
+    needs, scopes = Needs.PHOTOS, (Scope.REGION,)
+
+    def __init__(self):
+        self.ran = 0
+
+    def __call__(self, task, report):
+        self.ran += 1
+        report("Shifting", 0.5)
+        rows = task.region.selected.nonzero()[:, 0]
+        moved = task.scene.take(rows)
+        moved = dataclasses.replace(moved, means=moved.means + 0.001 * len(task.scene))
+        both = type(moved).concat([moved, task.scene.take(rows)])
+        return Patch(rows, both, torch.cat([rows, torch.full_like(rows, -1)]), provenance={"photos": ["one.png"]})
+
+
+@pytest.fixture(scope="module")
+def made(fast_rasterizer):
+    return board(fast_rasterizer, fine=48, coarse=24, photos=7)
+
+
+@pytest.fixture
+def shift(monkeypatch) -> Shift:
+    monkeypatch.setitem(METHODS, "shift", Shift())
+    return METHODS["shift"]
+
+
+def request_for(made, rasterizer, method="shift", **changes) -> UpgradeRequest:
+    values = {"budget": BUDGET, "judge": False, "capture": made.capture, **changes}
+    return UpgradeRequest(scene=made.scene, box=None, method=method, rasterizer=rasterizer, **values)
+
+
+def test_parts_hold_every_row_once_and_none_too_many(made):
+    parts = parts_of(made.scene, 100)
+    assert torch.equal(torch.cat(parts).sort().values, torch.arange(len(made.scene)))
+    assert max(map(len, parts)) <= 100
+    assert min(map(len, parts)) >= 50
+    again = parts_of(made.scene, 100)
+    assert all(torch.equal(a, b) for a, b in zip(parts, again, strict=True))
+
+
+def test_parts_are_of_one_piece(made):
+    means = made.scene.means
+    spread = [float(means[rows].std(0).norm()) for rows in parts_of(made.scene, 100)]
+    assert sum(spread) / len(spread) < 0.6 * float(means.std(0).norm())
+
+
+def test_a_block_draws_its_own_windows_as_the_whole_scene_does(made, fast_rasterizer):
+    request = request_for(made, fast_rasterizer)
+    blocks = list(blocks_of(request, enumerate(parts_of(made.scene, 300)), Budget()))
+    assert len(blocks) >= 4
+    for block in blocks:
+        for view in block.region.views[:2]:
+            camera = block.capture.photos[view.photo].camera
+            whole = fast_rasterizer.render(made.scene, camera, crop=view.rect)
+            alone = fast_rasterizer.render(block.scene, camera, crop=view.rect)
+            assert torch.allclose(whole.rgb[view.mask], alone.rgb[view.mask], atol=1e-6)
+        assert block.capture.photos[block.region.views[0].photo].name in [p.name for p in made.capture.photos]
+
+
+def test_patches_of_blocks_come_together_as_one(made, fast_rasterizer, shift):
+    request = request_for(made, fast_rasterizer)
+    result = upgrade_by_blocks(request, most=300)
+    own = result.patch.removed
+    assert len(own) == len(own.unique()) > 0.9 * len(made.scene)
+    assert len(result.patch.added) == 2 * len(own)
+    after = result.patch.apply(made.scene)
+    assert len(after) == len(made.scene) + len(own)
+    inverse = result.patch.inverse(made.scene)
+    restored = inverse.apply(after)
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(restored.tensors(), made.scene.tensors(), strict=True))
+    kept = result.patch.parents[result.patch.parents >= 0]
+    assert torch.equal(kept.sort().values, own)
+    assert shift.ran == len(parts_of(made.scene, 300))
+
+
+def test_the_order_of_the_blocks_does_not_matter(made, fast_rasterizer, shift):
+    class Backwards:
+        def run(self, blocks, rasterizer, report):
+            yield from reversed(list(Here().run(blocks, rasterizer, report)))
+
+    request = request_for(made, fast_rasterizer)
+    one, other = (upgrade_by_blocks(request, engine=engine, most=300).patch for engine in (Here(), Backwards()))
+    assert torch.equal(one.added.means, other.added.means)
+    assert torch.equal(one.removed, other.removed)
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(made, fast_rasterizer, shift, tmp_path):
+    class StopsAfter(Exception):
+        pass
+
+    class Lost:
+        """Ends as a machine does, after two blocks."""
+
+        def run(self, blocks, rasterizer, report):
+            for count, done in enumerate(Here().run(blocks, rasterizer, report)):
+                if count == 2:
+                    raise StopsAfter
+                yield done
+
+    request = request_for(made, fast_rasterizer)
+    whole = upgrade_by_blocks(request, most=300).patch
+    shift.ran = 0
+    with pytest.raises(StopsAfter):
+        upgrade_by_blocks(request, engine=Lost(), folder=tmp_path, most=300)
+    before, shift.ran = shift.ran, 0
+    result = upgrade_by_blocks(request, folder=tmp_path, most=300)
+    parts = len(parts_of(made.scene, 300))
+    assert before == 3
+    assert shift.ran == parts - 2
+    assert torch.equal(result.patch.added.means, whole.added.means)
+    assert torch.equal(result.patch.parents, whole.parents)
+    shift.ran = 0
+    upgrade_by_blocks(request, folder=tmp_path, most=300)
+    assert shift.ran == 0
+
+
+def test_damaged_files_and_those_of_another_request_are_made_again(made, fast_rasterizer, shift, tmp_path):
+    request = request_for(made, fast_rasterizer)
+    store = Store(tmp_path, request)
+    patch = Patch(torch.tensor([3, 5]), made.scene.take(torch.tensor([3])), torch.tensor([3]), provenance={"a": 1})
+    store.keep(Done(7, patch, Verdict(True, True, 1.0, 0.1, "p", "Said."), 2.0))
+    found = store.find(7)
+    assert torch.equal(found.patch.removed, patch.removed)
+    assert found.patch.provenance == {"a": 1}
+    assert found.verdict.gain_db == 1.0
+    assert store.find(8) is None
+    other = dataclasses.replace(request, seed=1)
+    assert stamp_of(other) != stamp_of(request)
+    assert Store(tmp_path, other).find(7) is None
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:40])
+    assert store.find(7) is None
+
+
+def test_a_block_that_fails_stays_as_it_was(made, fast_rasterizer, monkeypatch):
+    class Fails(Shift):
+        def __call__(self, task, report):
+            raise NothingSelected("Nothing here.")
+
+    monkeypatch.setitem(METHODS, "shift", Fails())
+    result = upgrade_by_blocks(request_for(made, fast_rasterizer), most=300)
+    assert len(result.patch.removed) == 0
+    assert not result.verdict.accepted
+
+
+def test_the_verdict_counts_refused_blocks_as_unchanged():
+    good = Verdict(True, True, 2.0, 0.1, "a.png", "")
+    bad = Verdict(False, True, -3.0, 0.1, "b.png", "")
+    verdict = verdict_of([Done(0, None, good, 1.0), Done(1, None, bad, 1.0)])
+    assert verdict.accepted
+    assert verdict.verified
+    assert verdict.gain_db == 1.0
+    assert "1 of 2 parts sharper, +1.00 dB" in verdict.sentence
+    assert not verdict_of([Done(0, None, bad, 1.0)]).accepted
+
+
+def test_methods_for_boxes_need_photos_for_a_whole_scene_too(made, fast_rasterizer, shift):
+    with pytest.raises(NeedsMissing, match="--capture"):
+        upgrade(request_for(made, fast_rasterizer, capture=None))
+    with pytest.raises(NeedsMissing, match="--capture"):
+        upgrade(request_for(made, fast_rasterizer, capture=Capture(())))
+
+
+def test_a_whole_scene_becomes_sharper_without_seams(made, fast_rasterizer):
+    request = request_for(made, fast_rasterizer, "refine", judge=True, budget=Budget(6.0, 40_000), mode=ANTIALIASED)
+    result = upgrade_by_blocks(request, most=300)
+    assert result.verdict.accepted
+    after, parts = result.patch.apply(made.scene), parts_of(made.scene, 300)
+    camera, photo = made.capture.photos[3].camera, made.capture.photos[3].load().float() / 255
+    errors = [
+        squared_errors(scene, camera, camera.rect, photo, fast_rasterizer, ANTIALIASED) for scene in (made.scene, after)
+    ]
+    assert float(errors[1].mean()) < 0.8 * float(errors[0].mean())
+    part = torch.zeros(len(made.scene))
+    for number, rows in enumerate(parts):
+        part[rows] = number
+    features = torch.nn.functional.one_hot(part.long(), len(parts)).float()
+    shares = fast_rasterizer.render(made.scene, camera, features=features).features
+    seam = (shares.max(-1).values < 0.75 * shares.sum(-1)) & (shares.sum(-1) > 0.5)
+    assert int(seam.sum()) > 100
+    assert float(errors[1][seam].mean()) < float(errors[0][seam].mean())
+
+
+def test_a_block_can_be_sent_to_another_process(made, fast_rasterizer, tmp_path):
+    request = request_for(made, fast_rasterizer, "pixels", judge=True)
+    block = next(blocks_of(request, enumerate(parts_of(made.scene, 200)), Budget()))
+    torch.save(block, tmp_path / "block.pt")
+    here = run_block(block, fast_rasterizer, lambda stage, fraction: None)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        there = pool.apply(run_stored, (str(tmp_path / "block.pt"),))
+    assert torch.allclose(here.patch.added.means, there["means"], atol=1e-5)
+    assert torch.equal(here.patch.removed, there["removed"])
+
+
+def run_stored(path: str) -> dict[str, torch.Tensor]:
+    """On the other side; what comes back is plain."""
+    from gaussian_lens_app.raster import for_device
+
+    done = run_block(torch.load(path, weights_only=False), for_device("cpu"), lambda stage, fraction: None)
+    return {"means": done.patch.added.means, "removed": done.patch.removed}
+
+
+def test_rows_of_a_block_are_carried_to_the_whole_scene(made, fast_rasterizer):
+    block = next(blocks_of(request_for(made, fast_rasterizer), enumerate(parts_of(made.scene, 200)), Budget()))
+    patch = Patch(torch.tensor([0, 2]), block.scene.take(torch.tensor([0, 1])), torch.tensor([2, -1]))
+    there = carried(patch, block)
+    assert there.removed.tolist() == block.rows[[0, 2]].tolist()
+    assert there.parents.tolist() == [int(block.rows[2]), -1]

@@ -1,0 +1,58 @@
+"""Blocks on a Ray cluster of this machine: the same result, and a worker that dies costs only its block."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from scenes import board
+
+from gaussian_lens_app.methods import Budget
+from gaussian_lens_app.upgrade import UpgradeRequest, engines
+from gaussian_lens_app.upgrade.engines import Ray
+from gaussian_lens_app.upgrade.whole import upgrade_by_blocks
+
+ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, ignore_reinit_error=True)
+    yield Ray(device="cpu")
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def request_(fast_rasterizer) -> UpgradeRequest:
+    made = board(fast_rasterizer, fine=32, coarse=16, photos=6, width=160)
+    return UpgradeRequest(made.scene, None, made.capture, "pixels", fast_rasterizer, Budget(1e6, 100_000))
+
+
+def test_the_cluster_gives_what_one_process_gives(cluster, request_):
+    here = upgrade_by_blocks(request_, most=150)
+    there = upgrade_by_blocks(request_, engine=cluster, most=150)
+    assert torch.equal(here.patch.removed, there.patch.removed)
+    for (name, one), (_, other) in zip(here.patch.added.tensors(), there.patch.added.tensors(), strict=True):
+        assert torch.allclose(one, other, atol=1e-4), name
+    assert there.verdict.sentence == here.verdict.sentence
+
+
+def test_a_lost_worker_costs_only_its_block(cluster, request_, tmp_path, monkeypatch):
+    whole = upgrade_by_blocks(request_, most=150)
+    plain, marks = engines._on_worker, tmp_path
+
+    def dies_once(block, device, threads):
+        mark = Path(marks) / f"{block.number}"
+        if block.number == 1 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        (Path(marks) / f"ran-{block.number}-{os.getpid()}").touch()
+        return plain(block, device, threads)
+
+    monkeypatch.setattr(engines, "_on_worker", dies_once)
+    result = upgrade_by_blocks(request_, engine=cluster, most=150)
+    assert (tmp_path / "1").exists()
+    assert torch.equal(result.patch.removed, whole.patch.removed)
+    ran = [path.name.split("-")[1] for path in tmp_path.glob("ran-*")]
+    assert sorted(ran) == sorted(set(ran))
