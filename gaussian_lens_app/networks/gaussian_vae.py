@@ -21,6 +21,10 @@ SLOTS = 3
 """The Gaussian going on alone, and the lower and upper child along its longest axis."""
 CONTEXT = 38
 GEOMETRY, APPEARANCE = 11, 50
+NEAR, WIDE, GRADIENT, SPREAD = slice(8, 11), slice(11, 14), slice(14, 23), slice(23, 26)
+"""Columns of the context: how much the nearer and the wider surroundings' colour differs, its slope along each axis
+(axis-major), its standard deviation."""
+GATES = 3
 
 
 @dataclass(frozen=True)
@@ -71,20 +75,21 @@ class GaussianVAE(nn.Module):
     def __init__(self, config: VAEConfig | None = None):
         super().__init__()
         self.config = config or VAEConfig()
-        self.geometry = LineageVAE(GEOMETRY, self.config.geometry)
-        self.appearance = LineageVAE(APPEARANCE, self.config.appearance)
+        self.geometry = LineageVAE(GEOMETRY, GEOMETRY, self.config.geometry)
+        self.appearance = LineageVAE(APPEARANCE, APPEARANCE + GATES, self.config.appearance)
 
     def forward(self, known: Known, sampled: bool = False) -> Next:
         """`sampled`: draw the latents instead of taking their means."""
         geometry, first = self.geometry(known.geometry, known.context, sampled)
         appearance, second = self.appearance(known.appearance, known.context, sampled)
-        return Next(bounded_geometry(geometry), bounded_appearance(appearance), first + second)
+        geometry = bounded_geometry(geometry)
+        return Next(geometry, bounded_appearance(appearance, geometry[..., :3], known.context), first + second)
 
 
 class LineageVAE(nn.Module):
-    """Sequences of nodes with F features -> (the next node's slots before bounding, KL divergence)."""
+    """Sequences of nodes with F features -> (the next node's slots of O numbers each, KL divergence)."""
 
-    def __init__(self, features: int, config: LineageConfig):
+    def __init__(self, features: int, outputs: int, config: LineageConfig):
         super().__init__()
         width = config.width
         self.embed = nn.Linear(features, width)
@@ -97,13 +102,13 @@ class LineageVAE(nn.Module):
         self.latent = nn.Linear(config.latent, width)
         self.decoder = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, SLOTS * features)
+        self.head = nn.Linear(width, SLOTS * outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(
         self, nodes: Float[Tensor, "N 4 F"], context: Float[Tensor, "N 38"], sampled: bool
-    ) -> tuple[Float[Tensor, "N 3 F"], Float[Tensor, "N"]]:
+    ) -> tuple[Float[Tensor, "N 3 O"], Float[Tensor, "N"]]:
         surroundings = self.context(context)
         tokens = self.embed(nodes) + self.steps
         tokens = torch.cat([tokens[:, :-1], tokens[:, -1:] + surroundings[:, None]], 1)
@@ -141,7 +146,9 @@ class Layer(nn.Module):
         heads = lambda values: values.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # noqa: E731
         query = heads(self.query(normal[:, -1:] if only_last else normal))
         key, value = (heads(part) for part in self.keys(normal).chunk(2, -1))
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        # For so few tokens plain products are faster than the fused kernel, whose backward crashed on processors.
+        weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1)
+        mixed = weights @ value
         asked = asked + self.out(mixed.transpose(1, 2).flatten(-2))
         return asked + self.inner(self.norm2(asked))
 
@@ -187,15 +194,32 @@ def _log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return -0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
 
 
+CAREFUL = 0.2
+"""Changes are so many times what the heads say: an optimiser's step moves all Gaussians of a scene the same way."""
+
+
 def bounded_geometry(raw: Float[Tensor, "N 3 11"]) -> Float[Tensor, "N 3 11"]:
     """At zero nothing changes."""
-    position, turn, scale, exist = raw.split([3, 4, 3, 1], -1)
+    position, turn, scale = (CAREFUL * raw[..., :-1]).split([3, 4, 3], -1)
+    exist = raw[..., -1:]
     still = torch.tensor([1.0, 0, 0, 0], device=raw.device)
     quats = nn.functional.normalize(still + 0.5 * turn.tanh(), dim=-1)
     return torch.cat([1.5 * torch.tanh(position / 1.5), quats, 1.5 * torch.tanh(scale / 1.5), exist], -1)
 
 
-def bounded_appearance(raw: Float[Tensor, "N 3 50"]) -> Float[Tensor, "N 3 50"]:
-    """At zero nothing changes."""
-    sh, colour, logit, exist = raw.split([45, 3, 1, 1], -1)
-    return torch.cat([0.3 * sh.tanh(), 0.6 * torch.tanh(colour / 0.6), 3 * torch.tanh(logit / 3), exist], -1)
+def bounded_appearance(
+    raw: Float[Tensor, "N 3 53"], positions: Float[Tensor, "N 3 3"], context: Float[Tensor, "N 38"]
+) -> Float[Tensor, "N 3 50"]:
+    """At zero nothing changes, and where the surroundings have one colour it stays.
+
+    Colour moves away from (or towards) the surroundings' and along their slope with the child's place, each as far as a
+    gate says, and freely within a part of their spread: what is learned is contrast, not brightness.
+    """
+    sh, colour, logit, gates = (CAREFUL * torch.cat([raw[..., :49], raw[..., 50:]], -1)).split([45, 3, 1, GATES], -1)
+    around = context[:, None]
+    slope = around[..., GRADIENT].unflatten(-1, (3, 3))
+    contrast = -gates[..., :1] * around[..., NEAR] - gates[..., 1:2] * around[..., WIDE]
+    along = gates[..., 2:] * (positions[..., None] * slope).sum(-2)
+    colour = contrast + along + around[..., SPREAD] * colour.tanh()
+    sh, colour, logit = 0.3 * sh.tanh(), 0.6 * torch.tanh(colour / 0.6), 3 * torch.tanh(logit / 3)
+    return torch.cat([sh, colour, logit, raw[..., 49:50]], -1)

@@ -18,6 +18,9 @@ from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.scene import Gaussians, Rect
 from gaussian_lens_app.training.lineages import Windows
 
+COMMON = 3e-3
+"""Mean squared error (25 dB) below which a window's errors count for less than their share."""
+
 
 @dataclass(frozen=True)
 class VAESettings:
@@ -40,9 +43,11 @@ class VAESettings:
     exist: float = 0.1
     picture: float = 2.0
     """Of log(squared error / that before) in windows of photos; 0 trains on lineages alone, as the paper does."""
-    side: int = 160
+    windows: int = 6
+    """Looked at in an update."""
+    side: int = 96
     """Pixels a side of a window."""
-    most: int = 1600
+    most: int = 600
     """Gaussians in a window, at most."""
     shares: tuple[float, ...] = (0.0, 0.25, 0.25, 1.0)
     """Parts of a window's Gaussians, most sensitive first, that become two; one of them a window."""
@@ -101,16 +106,18 @@ class VAETrainee:
         return batch
 
     def _picture(self, network: GaussianVAE, number: int) -> float:
-        """Gain in dB of one window; its gradient is added."""
+        """Mean gain in dB of some windows; their mean's gradient is added."""
         chance = random.Random(self.settings.seed * 1_000_003 + number)
-        windows = chance.choice(self.windows)
-        share = chance.choice(self.settings.shares)
-        photo, rect = random_window(windows, self.settings.side, self.settings.most, chance)
-        before, after = window_errors(network, windows, photo, rect, share, chance.random() < 0.5, self.rasterizer)
-        loss = torch.log((after + 1e-5) / (before + 1e-5))
-        if bool(loss.isfinite()):
-            (self.settings.picture * loss).backward()
-        return -4.3429 * float(loss.detach())
+        count, gain = self.settings.windows, 0.0
+        for _ in range(count):
+            windows, share = chance.choice(self.windows), chance.choice(self.settings.shares)
+            photo, rect = random_window(windows, self.settings.side, self.settings.most, chance)
+            others = share == 0 or chance.random() < 0.7
+            before, after = window_errors(network, windows, photo, rect, share, others, self.rasterizer)
+            if after.requires_grad and bool(after.isfinite()):
+                (self.settings.picture / count * (after - before) / (before + COMMON)).backward()
+            gain += 10 * math.log10((float(before) + 1e-5) / (float(after.detach()) + 1e-5)) / count
+        return gain
 
     def between(self, number: int) -> None:
         pass
@@ -129,7 +136,7 @@ class VAETrainee:
     def _gains(self, network: GaussianVAE, share: float) -> list[float]:
         chance, gains = random.Random(1), []
         for windows in self.validation_windows:
-            for _ in range(5):
+            for _ in range(12):
                 photo, rect = random_window(windows, self.settings.side, self.settings.most, chance)
                 before, after = window_errors(network, windows, photo, rect, share, True, self.rasterizer)
                 gains.append(10 * math.log10((float(before) + 1e-5) / (float(after) + 1e-5)))
