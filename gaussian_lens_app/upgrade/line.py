@@ -17,6 +17,10 @@ from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
 
 FEW_PHOTOS = 5
 """With fewer photos of the region, keeping one from the fit costs too much: two folds judge instead."""
+MADE_UP = ("invented", "derived")
+SHARPER = 2.0
+"""The typical splat of a scene made from photos of some size has a sigma of about 1.4 of their pixels: photos of that
+size can tell whether a fit to them is better, but not whether made-up detail is right."""
 JUDGE_RANK = 3
 """The judge gets the fourth best photo: near enough to see the region, not so near that the fit misses it."""
 
@@ -116,13 +120,13 @@ def _without(capture: Capture, views: tuple[PhotoView, ...], photo: int) -> tupl
     return capture.only(kept), moved
 
 
-def photos_resolve(scene: Gaussians, region: Region) -> bool:
-    """Whether some photo has pixels smaller than the region's typical splat, so that it can verify detail there."""
+def photos_resolve(scene: Gaussians, region: Region, pixels: float = 1.0) -> bool:
+    """Whether the region's typical splat is wider than so many pixels of some photo: it can verify detail there."""
     middle = scene.log_scales[region.selected].sort(-1).values[:, 1].exp()
     order = middle.argsort()
     weights = region.contributions[region.selected][order].cumsum(0)
     typical = middle[order][int((weights < weights[-1] / 2).sum())]
-    return any(view.resolution * float(typical) > 1 for view in region.views)
+    return any(view.resolution * float(typical) > pixels for view in region.views)
 
 
 def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
@@ -131,7 +135,8 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     if capture is None or not kept:
         sentence = "Not judged: no photo is left to measure on. Detail not verified."
         return Verdict(True, False, None, None, None, sentence)
-    if not photos_resolve(request.scene, region):
+    made_up = folds[0].provenance.get("kind") in MADE_UP
+    if not photos_resolve(request.scene, region, SHARPER if made_up else 1.0):
         return judge_low_resolution(request.scene, kept, capture, *measure)
     verdicts = [judge(request.scene, after, capture, view, *measure) for after, view in kept]
     return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings())
