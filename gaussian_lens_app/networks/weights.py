@@ -20,7 +20,7 @@ from torch import nn
 
 from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens, LensConfig
-from gaussian_lens_app.networks.gaussian_vae import GaussianVAE, VAEConfig
+#Xfrom gaussian_lens_app.networks.gaussian_vae import GaussianVAE, VAEConfig
 from gaussian_lens_app.networks.generative_densification import DensificationConfig, GenerativeDensification
 from gaussian_lens_app.networks.sr3r import SR3R, SR3RConfig
 from gaussian_lens_app.networks.sr_prior import PriorConfig, SRPrior
