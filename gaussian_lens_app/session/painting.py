@@ -14,6 +14,7 @@ from torch import Tensor
 from gaussian_lens_app.raster import CLASSIC
 from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Kind, Rect, Region
 from gaussian_lens_app.session.colormap import colored, stretched
+from gaussian_lens_app.session.levels import MOVING_GAUSSIANS, coarser
 from gaussian_lens_app.session.looks import Looks, Picture
 from gaussian_lens_app.session.missing import amount_missing, overlay
 from gaussian_lens_app.session.photo_overlay import over_picture
@@ -42,21 +43,27 @@ class Painter:
         """Shown as it is, though it is selected."""
         self._kept: dict[str, tuple[tuple[tuple, Any], ...]] = {}
 
-    def paint(self, camera: Camera, looks: Looks, marks: bool = True) -> Float[Tensor, "h w 3"]:
-        """The picture of a camera; without `marks` nothing is tinted for being selected."""
+    def paint(self, camera: Camera, looks: Looks, marks: bool = True, moving: bool = False) -> Float[Tensor, "h w 3"]:
+        """The picture of a camera; without `marks` nothing is tinted for being selected, `moving` it is of fewer
+        Gaussians where the scene has many."""
         with torch.inference_mode():
             camera = camera.to(self.session.scene.device)
+            how = (marks, moving)
             if looks.split is None:
-                return self._half(camera, looks, marks, looks.before, None)
+                return self._half(camera, looks, how, looks.before, None)
             at = min(max(round(looks.split * camera.width), 1), camera.width - 1)
-            left = self._half(camera, looks, marks, True, (0, 0, at, camera.height))
-            right = self._half(camera, looks, marks, False, (at, 0, camera.width, camera.height))
+            left = self._half(camera, looks, how, True, (0, 0, at, camera.height))
+            right = self._half(camera, looks, how, False, (at, 0, camera.width, camera.height))
             picture = torch.cat([left, right], 1)
             picture[:, max(0, at - round(LINE)) : at + round(LINE)] = 1.0
             return picture
 
-    def _half(self, camera: Camera, looks: Looks, marks: bool, before: bool, crop: Rect | None) -> Tensor:
+    def _half(self, camera: Camera, looks: Looks, how: tuple[bool, bool], before: bool, crop: Rect | None) -> Tensor:
+        marks, moving = how
         scene = self.scene_shown(looks, marks, before)
+        if moving and scene.device.type == "cpu":
+            full = scene
+            scene = self._keep("coarser", (full,), lambda: coarser(full, MOVING_GAUSSIANS))
         picture = self._drawn(scene, camera, looks, crop)
         capture = self.session.capture
         if looks.missing and capture is not None:

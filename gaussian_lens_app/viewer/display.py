@@ -40,7 +40,7 @@ class Display:
         camera, looks = camera_of(view, size), self.looks
         if looks.photo is not None and not self.at_photo(camera, looks.photo):
             looks = dataclasses.replace(looks, photo=None)
-        return captioned(_as_bytes(self.painter.paint(camera, looks)), looks)
+        return captioned(_as_bytes(self.painter.paint(camera, looks, moving=view.moving)), looks)
 
     def at_photo(self, camera: Camera, index: int) -> bool:
         """Whether the camera stands at that photo's place."""

@@ -35,6 +35,8 @@ class ClientView(CameraState):
 
     width: int = 0
     height: int = 0
+    moving: bool = False
+    """Whether it moves, so that the picture should come soon rather than be exact."""
 
 
 Draw = Callable[[ClientView, tuple[int, int]], UInt8[np.ndarray, "h w 3"]]
@@ -134,7 +136,7 @@ class FrameThread(Renderer):
             if not at_rest:
                 width, height = pace.moving_size(width, height, self.viewer.busy())
             start = time.perf_counter()
-            image = self.viewer.render_fn(view, (width, height))
+            image = self.viewer.render_fn(dataclasses.replace(view, moving=not at_rest), (width, height))
         if self._stale(at_rest):
             return False
         quality = settings.rest_quality if at_rest else settings.moving_quality
