@@ -12,7 +12,18 @@ import torch
 from torch import Tensor
 
 from gaussian_lens_app.errors import BadFile, ExportError, FileError, UnknownFormat
-from gaussian_lens_app.formats import compressed_ply, gltf, ksplat, ply, sog, sog_write, splat, spz, spz_write
+from gaussian_lens_app.formats import (
+    compressed_ply,
+    feed_forward,
+    gltf,
+    ksplat,
+    ply,
+    sog,
+    sog_write,
+    splat,
+    spz,
+    spz_write,
+)
 from gaussian_lens_app.formats.values import Finding, SceneFile
 from gaussian_lens_app.scene import Gaussians
 
@@ -66,6 +77,7 @@ FORMATS: tuple[Format, ...] = (
     Format(sog.NAME, (".sog", sog.META), sog.looks, sog.load_sog, sog_write.save_sog, sog_write.loss, 3),
     Format(gltf.NAME, (".glb", ".gltf"), gltf.looks, gltf.load_gltf),
     Format(ksplat.NAME, (".ksplat",), _unknown, ksplat.load_ksplat),
+    Format(feed_forward.NAME, feed_forward.SUFFIXES, feed_forward.looks, feed_forward.load_feed_forward),
 )
 
 
@@ -151,6 +163,8 @@ def reader_for(path: Path) -> Format:
     if not by_suffix and not by_content:
         known = ", ".join(f"{format.name} ({format.suffixes[0]})" for format in FORMATS)
         raise UnknownFormat(f"{path.name} is in no known format: {known} can be read.")
+    if by_suffix and by_suffix[0] in by_content:
+        return by_suffix[0]
     if by_suffix and by_content and by_suffix[0].load is not by_content[0].load:
         found = by_content[0]
         raise BadFile(

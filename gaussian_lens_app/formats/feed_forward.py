@@ -1,0 +1,299 @@
+"""Arrays of Gaussians as feed-forward programs keep them (pixelSplat, MVSplat, DepthSplat, NoPoSplat): .npz, .pt,
+.safetensors.
+
+They name alike and mean differently: quaternions xyzw, scales and rotations of DepthSplat and MVSplat in each view's
+camera, harmonics (3, bands), opacities not as logits. What can be told from the arrays is told from them: covariances,
+which these programs keep in the world, decide what rotations mean. What cannot must be stated, by a `convention` array
+in the file or by a name like scene.depthsplat.npz; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors
+import torch
+from jaxtyping import Float
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from gaussian_lens_app.errors import BadFile, FileError
+from gaussian_lens_app.formats.checks import usable
+from gaussian_lens_app.formats.values import Finding, SceneFile
+from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.scene.gaussians import rotations
+
+NAME = "feed-forward arrays"
+SUFFIXES = (".npz", ".pt", ".pth", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What rotations and scales mean."""
+
+    order: Literal["xyzw", "wxyz"]
+    space: Literal["camera", "world"]
+    """Axes that the rotations start from: those of the view each Gaussian was made from, or the world's."""
+
+
+CONVENTIONS = {
+    "pixelsplat": Convention("xyzw", "camera"),
+    "mvsplat": Convention("xyzw", "camera"),
+    "depthsplat": Convention("xyzw", "camera"),
+    "noposplat": Convention("xyzw", "world"),
+    "gsplat": Convention("wxyz", "world"),
+}
+"""By the program that wrote the file. NoPoSplat's world is its first camera."""
+ALIASES = {
+    "means": ("means", "xyz", "positions"),
+    "scales": ("scales",),
+    "rotations": ("rotations", "quats", "quaternions"),
+    "harmonics": ("harmonics", "sh", "shs"),
+    "opacities": ("opacities", "opacity"),
+    "covariances": ("covariances",),
+    "extrinsics": ("extrinsics", "camtoworlds"),
+}
+AGREES = 1e-3
+"""Relative difference of covariances that is rounding."""
+
+
+def load_feed_forward(path: Path, convention: Convention | None = None) -> SceneFile:
+    """The Gaussians of such a file, in our terms; findings say what was detected and what was stated."""
+    arrays = _arrays(path)
+    stated = convention or _stated(path, arrays)
+    found = {name: _first(arrays, names) for name, names in ALIASES.items()}
+    for name in ("means", "harmonics", "opacities"):
+        if found[name] is None:
+            raise BadFile(f"{path.name} has no array named {' or '.join(ALIASES[name])}: it holds {_names(arrays)}.")
+    means = _flat(found["means"], 3, path)
+    assert means is not None
+    count, findings = len(means), []
+    covariances = _flat(found["covariances"], 9, path)
+    rotation, finding = _rotations_and_scales(found, covariances, stated, count, path)
+    findings.append(finding)
+    opacities, note = _logits(found["opacities"], count, path)
+    findings += note
+    harmonics = _harmonics(found["harmonics"], count, path)
+    quats, log_scales = rotation
+    scene = Gaussians(means, quats, log_scales, opacities, harmonics[:, :1], harmonics[:, 1:])
+    keep, dropped = usable(scene)
+    if not bool(keep.any()):
+        raise BadFile(f"{path.name} holds no usable Gaussian: {' '.join(one.sentence for one in dropped)}")
+    return SceneFile(scene.take(keep), None, (*findings, *dropped), path, NAME)
+
+
+def looks(head: bytes) -> bool:
+    """Whether a file's first bytes are a zip's, as those of .npz and .pt are; a .sog is one too."""
+    return head.startswith(b"PK\x03\x04")
+
+
+def _arrays(path: Path) -> Mapping[str, Any]:
+    """Named arrays of the file, one level deep."""
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        if path.suffix == ".safetensors":
+            return load_safetensors(path.read_bytes())
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+        raise BadFile(f"{path.name} is damaged or not what its name says ({error}).") from error
+    except pickle.UnpicklingError as error:
+        raise BadFile(
+            f"{path.name} holds more than arrays, which is not safe to read: save a dict of tensors."
+        ) from error
+    if isinstance(content, Mapping) and isinstance(content.get("gaussians"), Mapping):
+        content = {**content, **content["gaussians"]}
+    if not isinstance(content, Mapping):
+        raise BadFile(f"{path.name} holds a {type(content).__name__}, not arrays by name: save a dict of tensors.")
+    return content
+
+
+def _stated(path: Path, arrays: Mapping[str, Any]) -> Convention | None:
+    """What the file or its name says of the program that wrote it."""
+    said = arrays.get("convention")
+    words = [str(np.asarray(said).item())] if said is not None and np.asarray(said).size == 1 else []
+    words += path.name.lower().split(".")[1:-1]
+    return next((CONVENTIONS[word.lower()] for word in words if word.lower() in CONVENTIONS), None)
+
+
+def _first(arrays: Mapping[str, Any], names: tuple[str, ...]) -> Tensor | None:
+    for name in names:
+        if name in arrays:
+            return torch.as_tensor(np.asarray(arrays[name])).float()
+    return None
+
+
+def _flat(values: Tensor | None, width: int, path: Path) -> Tensor | None:
+    """(N, width): batches of one and views before pixels are flattened."""
+    if values is None:
+        return None
+    if values.numel() % width or values.numel() == 0:
+        raise BadFile(f"{path.name}: an array of shape {tuple(values.shape)} does not come in rows of {width}.")
+    return values.reshape(-1, width)
+
+
+def _rotations_and_scales(
+    found: Mapping[str, Tensor | None],
+    covariances: Float[Tensor, "N 9"] | None,
+    stated: Convention | None,
+    count: int,
+    path: Path,
+) -> tuple[tuple[Float[Tensor, "N 4"], Float[Tensor, "N 3"]], Finding]:
+    """((quats wxyz in the world, log scales), how they were understood)."""
+    scales, quats = _flat(found["scales"], 3, path), _flat(found["rotations"], 4, path)
+    extrinsics = _flat(found["extrinsics"], 16, path)
+    if scales is not None and quats is not None:
+        _check_rows(path, count, scales=scales, rotations=quats)
+        log_scales = scales.log() if bool((scales > 0).all()) else scales
+        views = None if extrinsics is None else extrinsics.view(-1, 4, 4)[:, :3, :3]
+        if covariances is not None:
+            _check_rows(path, count, covariances=covariances)
+            return _told_by_covariances(covariances.view(-1, 3, 3), quats, log_scales, views, path)
+        if stated is None:
+            raise BadFile(
+                f"{path.name} does not tell whether its rotations are xyzw or wxyz, of the camera or of the world: "
+                f"keep its covariances in it, or name it like {path.stem}.depthsplat{path.suffix} "
+                f"(one of {', '.join(CONVENTIONS)})."
+            )
+        return (_world(quats, stated, views, path), log_scales), _how("as stated", stated)
+    if covariances is None:
+        raise BadFile(f"{path.name} has neither covariances nor scales and rotations.")
+    _check_rows(path, count, covariances=covariances)
+    sentence = "Scales and rotations were taken from the covariances."
+    return _decomposed(covariances.view(-1, 3, 3)), Finding("convention", count, sentence)
+
+
+def _told_by_covariances(
+    covariances: Float[Tensor, "N 3 3"],
+    quats: Float[Tensor, "N 4"],
+    log_scales: Float[Tensor, "N 3"],
+    views: Float[Tensor, "V 3 3"] | None,
+    path: Path,
+) -> tuple[tuple[Tensor, Tensor], Finding]:
+    """The convention under which scales and rotations give the covariances; these alone where none does."""
+    for convention in dict.fromkeys(CONVENTIONS.values()):
+        if convention.space == "camera" and views is None:
+            continue
+        world = _world(quats, convention, views, path)
+        R = rotations(world) * log_scales.exp()[:, None]
+        difference = (R @ R.mT - covariances).flatten(1).norm(dim=-1) / covariances.flatten(1).norm(dim=-1).clamp_min(
+            1e-20
+        )
+        if float(difference.median()) < AGREES:
+            return (world, log_scales), _how("as the covariances tell", convention)
+    sentence = "Scales and rotations contradict the covariances; the covariances count."
+    return _decomposed(covariances), Finding("convention", len(quats), sentence)
+
+
+def _how(why: str, convention: Convention) -> Finding:
+    where = "each view's camera" if convention.space == "camera" else "the world"
+    return Finding("convention", 1, f"Rotations are read as {convention.order}, in the axes of {where}, {why}.")
+
+
+def _world(
+    quats: Float[Tensor, "N 4"], convention: Convention, views: Float[Tensor, "V 3 3"] | None, path: Path
+) -> Float[Tensor, "N 4"]:
+    """Quaternions wxyz that turn into the world; camera axes need the file's camera-to-world matrices."""
+    own = quats[:, [3, 0, 1, 2]] if convention.order == "xyzw" else quats
+    if convention.space == "world":
+        return own
+    if views is None or len(quats) % len(views):
+        raise BadFile(
+            f"{path.name} keeps rotations in camera axes but not the cameras that they belong to: add its extrinsics "
+            "(camera to world, one a view; Gaussians view by view) or its covariances."
+        )
+    cameras = _quats_of(views).repeat_interleave(len(quats) // len(views), 0)
+    return _product(cameras, torch.nn.functional.normalize(own, dim=-1))
+
+
+def _decomposed(covariances: Float[Tensor, "N 3 3"]) -> tuple[Float[Tensor, "N 4"], Float[Tensor, "N 3"]]:
+    """(quats, log scales) of symmetric matrices."""
+    values, vectors = torch.linalg.eigh(covariances.double())
+    vectors = vectors * torch.linalg.det(vectors).sign()[:, None, None]
+    return _quats_of(vectors.float()), 0.5 * values.clamp_min(1e-20).log().float()
+
+
+def _quats_of(R: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 4"]:
+    """Unit quaternions wxyz of rotation matrices: of the four formulas the one whose divisor is largest."""
+    m = R.double()
+    trace = m.diagonal(dim1=1, dim2=2)
+    squares = torch.stack(
+        [
+            1 + trace.sum(-1),
+            1 + trace[:, 0] - trace[:, 1] - trace[:, 2],
+            1 - trace[:, 0] + trace[:, 1] - trace[:, 2],
+            1 - trace[:, 0] - trace[:, 1] + trace[:, 2],
+        ],
+        -1,
+    )
+    wx, wy, wz = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
+    xy, xz, yz = m[:, 1, 0] + m[:, 0, 1], m[:, 2, 0] + m[:, 0, 2], m[:, 2, 1] + m[:, 1, 2]
+    w, x, y, z = squares.unbind(-1)
+    products = torch.stack(
+        [
+            torch.stack([w, wx, wy, wz], -1),
+            torch.stack([wx, x, xy, xz], -1),
+            torch.stack([wy, xy, y, yz], -1),
+            torch.stack([wz, xz, yz, z], -1),
+        ],
+        1,
+    )
+    best = products[torch.arange(len(m)), squares.argmax(-1)]
+    return torch.nn.functional.normalize(best, dim=-1).float()
+
+
+def _product(p: Float[Tensor, "N 4"], q: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
+    """Quaternion products: first q turns, then p."""
+    a, b, c, d = p.unbind(-1)
+    w, x, y, z = q.unbind(-1)
+    return torch.stack(
+        [
+            a * w - b * x - c * y - d * z,
+            a * x + b * w + c * z - d * y,
+            a * y - b * z + c * w + d * x,
+            a * z + b * y - c * x + d * w,
+        ],
+        -1,
+    )
+
+
+def _logits(values: Tensor | None, count: int, path: Path) -> tuple[Float[Tensor, "N"], list[Finding]]:
+    """Opacities as logits; values within 0..1 are opacities, others are logits already."""
+    assert values is not None
+    values = values.reshape(-1)
+    _check_rows(path, count, opacities=values)
+    if bool(((values >= 0) & (values <= 1)).all()):
+        return torch.logit(values, eps=1e-6), []
+    return values, [Finding("logit-opacities", count, "Opacities beyond 0..1 are read as logits.")]
+
+
+def _harmonics(values: Tensor | None, count: int, path: Path) -> Float[Tensor, "N K 3"]:
+    """Bands before colours; the axis of length 3 is the colours' (there are 1, 4, 9, 16 or 25 bands)."""
+    assert values is not None
+    if values.numel() % count == 0 and values.ndim >= 2:
+        first, last = values.shape[-2:] if values.ndim > 2 else (1, values.shape[-1])
+        bands = {1, 4, 9, 16, 25}
+        if last == 3 and first in bands:
+            return values.reshape(count, first, 3)
+        if first == 3 and last in bands:
+            return values.reshape(count, 3, last).mT.contiguous()
+    raise BadFile(f"{path.name}: harmonics of shape {tuple(values.shape)} are no 3 colours of 1, 4, 9, 16 or 25 bands.")
+
+
+def _check_rows(path: Path, count: int, **arrays: Tensor) -> None:
+    for name, values in arrays.items():
+        if len(values) != count:
+            raise BadFile(f"{path.name} has {count} means but {len(values)} {name}.")
+
+
+def _names(arrays: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, list(arrays)[:8])) or "nothing"
