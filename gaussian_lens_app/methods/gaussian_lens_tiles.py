@@ -25,7 +25,7 @@ class Tile:
 
 def tiles(positions: Float[Tensor, "N 3"], largest: int) -> Iterator[Tile]:
     """Boxes of at most `largest` points each, cut at medians along the longest axis; a margin comes on top."""
-    for rows in _boxes(positions, torch.arange(len(positions), device=positions.device), largest):
+    for rows in boxes(positions, largest):
         low, high = positions[rows].amin(0), positions[rows].amax(0)
         if len(rows) == len(positions):
             yield Tile(rows, torch.ones_like(rows, dtype=torch.bool))
@@ -38,12 +38,16 @@ def tiles(positions: Float[Tensor, "N 3"], largest: int) -> Iterator[Tile]:
         yield Tile(seen, own[seen])
 
 
-def _boxes(positions: Tensor, rows: Int[Tensor, "M"], largest: int) -> Iterator[Int[Tensor, "M"]]:
+def boxes(
+    positions: Float[Tensor, "N 3"], largest: int, rows: Int[Tensor, "M"] | None = None
+) -> Iterator[Int[Tensor, "M"]]:
+    """Rows in boxes of at most `largest`, cut at medians along the longest axis; ascending in each."""
+    rows = torch.arange(len(positions), device=positions.device) if rows is None else rows
     if len(rows) <= largest:
         yield rows
         return
     spans = positions[rows].amax(0) - positions[rows].amin(0)
     order = positions[rows, int(spans.argmax())].argsort(stable=True)
     half = len(rows) // 2
-    yield from _boxes(positions, rows[order[:half]].sort().values, largest)
-    yield from _boxes(positions, rows[order[half:]].sort().values, largest)
+    yield from boxes(positions, largest, rows[order[:half]].sort().values)
+    yield from boxes(positions, largest, rows[order[half:]].sort().values)

@@ -86,6 +86,7 @@ def as_photos(scaffold: Gaussians, views: Sequence[LowView], looks: Sequence[Low
     sizes = torch.tensor([[camera.width, camera.height] for camera in cameras])
     patches = torch.tensor([[-(-camera.width // PATCH), -(-camera.height // PATCH)] for camera in cameras])
     columns, rows = torch.arange(width) < patches[:, :1], torch.arange(height) < patches[:, 1:]
+    real = (rows[:, :, None] & columns[:, None]).flatten(1)
     rays = encoded_rays(cameras, scaffold.means, height, width, PATCH)
     return LowPhotos(
         views=Views(
@@ -96,7 +97,7 @@ def as_photos(scaffold: Gaussians, views: Sequence[LowView], looks: Sequence[Low
             sizes=sizes.to(renders),
         ),
         enlarged=enlarged,
-        real=(rows[:, :, None] & columns[:, None]).flatten(1).to(renders.device),
+        real=None if bool(real.all()) else real.to(renders.device),
     )
 
 

@@ -105,8 +105,8 @@ class LowPhotos:
     """`images` are the scene's own renders (GEOMETRY channels) and all coordinates are low-resolution pixels; `rays`
     are those of the patches."""
     enlarged: Float[Tensor, "V 3 F*H F*W"]
-    real: Bool[Tensor, "V N"]
-    """Patches that are not padding alone."""
+    real: Bool[Tensor, "V N"] | None
+    """Patches that are not padding alone; None: all."""
 
 
 class SR3R(nn.Module):

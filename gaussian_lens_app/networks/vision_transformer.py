@@ -21,13 +21,14 @@ class Attention(nn.Module):
         self.q, self.kv, self.out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "B N C"], others: Float[Tensor, "B M C"], allowed: Bool[Tensor, "B M"]
+        self, x: Float[Tensor, "B N C"], others: Float[Tensor, "B M C"], allowed: Bool[Tensor, "B M"] | None
     ) -> Float[Tensor, "B N C"]:
-        """`allowed` says which of the others count; at least one must in each batch."""
+        """`allowed` says which of the others count; at least one must in each batch. None: all, which is faster."""
         batch, count, width = x.shape
         q = self.q(x).view(batch, count, self.heads, -1).transpose(1, 2)
         k, v = self.kv(others).view(batch, others.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed[:, None, None])
+        mask = None if allowed is None else allowed[:, None, None]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(mixed.transpose(1, 2).reshape(batch, count, width))
 
 
@@ -39,7 +40,7 @@ class SelfBlock(nn.Module):
         self.before, self.attention = nn.LayerNorm(width), Attention(width, heads)
         self.before_mlp, self.mlp = nn.LayerNorm(width), perceptron(width, mlp_ratio * width, width)
 
-    def forward(self, x: Float[Tensor, "V N C"], real: Bool[Tensor, "V N"]) -> Float[Tensor, "V N C"]:
+    def forward(self, x: Float[Tensor, "V N C"], real: Bool[Tensor, "V N"] | None) -> Float[Tensor, "V N C"]:
         tokens = self.before(x)
         x = x + self.attention(tokens, tokens, real)
         return x + self.mlp(self.before_mlp(x))
@@ -54,20 +55,23 @@ class CrossBlock(nn.Module):
         self.before, self.before_between = nn.LayerNorm(width), nn.LayerNorm(width)
         self.before_mlp, self.mlp = nn.LayerNorm(width), perceptron(width, mlp_ratio * width, width)
 
-    def forward(self, x: Float[Tensor, "V N C"], real: Bool[Tensor, "V N"]) -> Float[Tensor, "V N C"]:
+    def forward(self, x: Float[Tensor, "V N C"], real: Bool[Tensor, "V N"] | None) -> Float[Tensor, "V N C"]:
         tokens = self.before(x)
-        x = x + self.attention_within(tokens, real)
-        views, count, width = x.shape
+        x = x + self.within(tokens, tokens, real)
         every = self.before_between(x)
-        allowed = real.flatten().expand(views, -1)
-        if views > 1:
-            own = torch.arange(views, device=x.device).repeat_interleave(count)
-            allowed = allowed & (own != torch.arange(views, device=x.device)[:, None])
-        x = x + self.between(every, every.reshape(1, -1, width).expand(views, -1, -1), allowed)
+        others, allowed = every, real
+        if len(x) > 1:
+            others = _of_the_others(every)
+            allowed = None if real is None else _of_the_others(real)
+        x = x + self.between(every, others, allowed)
         return x + self.mlp(self.before_mlp(x))
 
-    def attention_within(self, tokens: Tensor, real: Tensor) -> Tensor:
-        return self.within(tokens, tokens, real)
+
+def _of_the_others(tokens: Tensor) -> Tensor:
+    """(V, N, ...) -> (V, (V - 1) N, ...): for each image what all other images have."""
+    views = len(tokens)
+    rows = [[other for other in range(views) if other != view] for view in range(views)]
+    return tokens[torch.tensor(rows, device=tokens.device)].flatten(1, 2)
 
 
 class Refinement(nn.Module):
@@ -80,7 +84,7 @@ class Refinement(nn.Module):
         self.join = nn.Linear(2 * width, width)
 
     def forward(
-        self, image: Float[Tensor, "V N C"], geometry: Float[Tensor, "V N C"], real: Bool[Tensor, "V N"]
+        self, image: Float[Tensor, "V N C"], geometry: Float[Tensor, "V N C"], real: Bool[Tensor, "V N"] | None
     ) -> Float[Tensor, "V N C"]:
         """Image tokens that know the geometry."""
         t_image, t_geometry = self.before(image), self.before_geometry(geometry)

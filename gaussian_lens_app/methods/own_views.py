@@ -1,0 +1,86 @@
+"""Pictures that a scene takes of itself, for methods that want photos where there are none."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.jobs.report import Report, silent
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo
+
+LONG_SIDE = 400
+TURN = math.radians(9)
+"""Cameras beside the box's are turned so far about what is in the box."""
+RING = 12
+"""Cameras around a scene that is looked at from nowhere in particular."""
+DISTANCE = 1.4
+"""Of those cameras, in radii of the ball that holds nine tenths of the scene."""
+
+
+def own_views(
+    scene: Gaussians,
+    selected: Bool[Tensor, "N"],
+    box: Box | None,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    report: Report = silent,
+) -> Capture:
+    """A capture of low-resolution pictures of the scene: around the box's camera, or from a ring around the scene."""
+    cameras = _beside(scene, selected, box.camera) if box is not None else _around(scene)
+    photos = []
+    for number, camera in enumerate(cameras):
+        report("Taking pictures of the scene", number / len(cameras))
+        with torch.no_grad():
+            rgb = rasterizer.render(scene, camera.to(scene.device), mode=mode).rgb
+        pixels = (rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu()
+        photos.append(Photo(f"own_{number:02d}.png", camera, pixels))
+    return Capture(tuple(photos), notes=("Pictures of the scene itself.",))
+
+
+def _beside(scene: Gaussians, selected: Bool[Tensor, "N"], camera: Camera) -> list[Camera]:
+    """The box's camera and four turned about the middle of what is selected: left, right, up, down."""
+    camera = camera.to("cpu").with_long_side(LONG_SIDE)
+    centre = scene.means[selected].cpu().median(0).values
+    axes = camera.viewmat[:3, :3]
+    turns = [(0, 0.0), (1, TURN), (1, -TURN), (0, TURN), (0, -TURN)]
+    return [_turned(camera, centre, axes[axis], angle) for axis, angle in turns]
+
+
+def _turned(camera: Camera, centre: Float[Tensor, "3"], axis: Float[Tensor, "3"], angle: float) -> Camera:
+    """The camera carried around `centre` about a world axis."""
+    x, y, z = (axis * angle).tolist()
+    R = torch.linalg.matrix_exp(torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]]))
+    viewmat = camera.viewmat.clone()
+    viewmat[:3, :3] = camera.viewmat[:3, :3] @ R.T
+    viewmat[:3, 3] = camera.viewmat[:3, 3] + camera.viewmat[:3, :3] @ (centre - R.T @ centre)
+    return Camera(viewmat, camera.K, camera.width, camera.height)
+
+
+def _around(scene: Gaussians) -> list[Camera]:
+    """Cameras on a ring, raised a little, all looking at the scene's middle; up is where the scene is thinnest."""
+    means = scene.means.cpu()
+    centre = means.median(0).values
+    near = (means - centre).norm(dim=-1).argsort()[: max(1, len(means) * 9 // 10)]
+    radius = float((means[near] - centre).norm(dim=-1).max().clamp_min(1e-6))
+    spread = means[near] - centre
+    _, directions = torch.linalg.eigh(spread.T @ spread)
+    up, first = directions[:, 0], directions[:, 2]
+    second = torch.linalg.cross(up, first)
+    focal = LONG_SIDE / (2 * math.tan(math.radians(30)))
+    K = torch.tensor([[focal, 0, LONG_SIDE / 2], [0, focal, LONG_SIDE / 2], [0, 0, 1.0]])
+    cameras = []
+    for number in range(RING):
+        angle = 2 * math.pi * number / RING
+        place = centre + DISTANCE * radius * (math.cos(angle) * first + math.sin(angle) * second + 0.3 * up)
+        forward = F.normalize(centre - place, dim=0)
+        right = F.normalize(torch.linalg.cross(forward, up), dim=0)
+        R = torch.stack([right, torch.linalg.cross(forward, right), forward])
+        viewmat = torch.eye(4)
+        viewmat[:3, :3], viewmat[:3, 3] = R, -R @ place
+        cameras.append(Camera(viewmat, K, LONG_SIDE, LONG_SIDE))
+    return cameras
