@@ -181,8 +181,8 @@ class GenerativeDensification:
         errors = [squared_error(windows, looks)]
 
         def finished(part: Fine) -> None:
-            whole = torch.ones(len(part.gaussians), dtype=torch.bool, device=part.ancestors.device)
-            task.preview(self._patch(rows, part, whole, {}))
+            every = torch.ones(len(rows), dtype=torch.bool, device=part.ancestors.device)
+            task.preview(self._patch(rows, part, every, {}))
 
         fine = densified(
             network, prepared, looks, settings.share, settings.tile, settings.photos, within(report, 0, 0.5), finished

@@ -27,17 +27,22 @@ def scene_scores(
     rasterizer: Rasterizer,
     mode: RenderMode,
     absolute: bool = True,
+    most: int = 1000,
     report: Report = silent,
 ) -> Float[Tensor, "N"]:
     """How much each Gaussian of a scene asks to be split: (1 / V) sum over photos of the length of its view-space
-    gradient; 0 where no photo sees it."""
-    total = scene.means.new_zeros(len(scene))
-    for index, photo in enumerate(capture.photos):
-        report("Comparing with the photos", index / len(capture))
-        photo = photo.with_long_side(LONG_SIDE)
-        camera, pixels = photo.camera.to(scene.device), photo.load().to(scene.device).float() / 255
-        total = total + photo_scores(scene, camera, camera.rect, pixels, rasterizer, mode, absolute)
-    return total / max(1, len(capture))
+    gradient; 0 where no photo sees it. Of more than `most` photos, some spread over the capture are looked at."""
+    step = -(-len(capture) // most)
+    photos = capture.photos[::step]
+    # Whoever draws may be in inference mode, in which nothing has a gradient.
+    with torch.inference_mode(False):
+        total = scene.means.new_zeros(len(scene))
+        for index, photo in enumerate(photos):
+            report("Comparing with the photos", index / len(photos))
+            photo = photo.with_long_side(LONG_SIDE)
+            camera, pixels = photo.camera.to(scene.device), photo.load().to(scene.device).float() / 255
+            total += photo_scores(scene, camera, camera.rect, pixels, rasterizer, mode, absolute)
+    return total / max(1, len(photos))
 
 
 def photo_scores(

@@ -21,6 +21,15 @@ class Picture(Enum):
     COUNT = "Splat count"
 
 
+class Marks(Enum):
+    """What makes the marks on what is too coarse."""
+
+    DETAIL = "Finer structure"
+    """Photos have more fine structure there than the scene."""
+    GRADIENT = "Pull of the photos"
+    """The photos' error would shrink if splats moved there: the score Generative Densification chooses by."""
+
+
 @dataclass(frozen=True)
 class Looks:
     """One way of showing the scene."""
@@ -36,6 +45,8 @@ class Looks:
     hidden_kinds: frozenset[Kind] = frozenset()
     missing: bool = False
     """Colour what the photos show finer than the splats do."""
+    marks: Marks = Marks.DETAIL
+    """By what."""
     photo: int | None = None
     """Index of the photo laid over the picture, where the camera stands at it."""
     photo_opacity: float = 0.5

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gaussian_lens_app.methods.view_gradients import scene_scores
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo, Rect
 from gaussian_lens_app.session.colormap import colored
+from gaussian_lens_app.session.looks import Marks
 
 SHARP, BLURRED = 1.0, 8.0
 """A splat whose sigma is one pixel of the best photo shows all it can; at eight its blur is plain to see."""
@@ -49,6 +53,16 @@ def amount_missing(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, m
     return coarse.clamp(0, 1) * (lack / TELLING).clamp(0, 1)
 
 
+def amount_pulled(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "N"]:
+    """0..1 for each Gaussian: how strongly the photos pull at it, 1 for the top hundredth."""
+    scores = scene_scores(scene, capture, rasterizer, mode, most=2 * PHOTOS)
+    top = scores.sort().values[int(0.99 * (len(scores) - 1))] if len(scores) else scores.new_ones(())
+    return (scores / top.clamp_min(1e-12)).clamp(0, 1).sqrt()
+
+
+AMOUNTS = {Marks.DETAIL: amount_missing, Marks.GRADIENT: amount_pulled}
+
+
 def overlay(
     picture: Float[Tensor, "h w 3"],
     scene: Gaussians,
@@ -68,10 +82,21 @@ def overlay(
 
 
 def suggested_boxes(
-    scene: Gaussians, camera: Camera, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, count: int = 3
+    scene: Gaussians,
+    camera: Camera,
+    capture: Capture,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    count: int = 3,
+    marks: Marks = Marks.DETAIL,
 ) -> list[Box]:
-    """Boxes in this view over what gains most: where photos have detail that the scene drawn beside them lacks."""
-    lack = missing_detail(scene, nearest_photos(capture, camera, PHOTOS), rasterizer, mode)
+    """Boxes in this view over what gains most: where photos have detail that the scene drawn beside them lacks, or
+    where they pull at it."""
+    photos = nearest_photos(capture, camera, PHOTOS)
+    if marks is Marks.GRADIENT:
+        lack = scene_scores(scene, dataclasses.replace(capture, photos=tuple(photos)), rasterizer, mode)
+    else:
+        lack = missing_detail(scene, photos, rasterizer, mode)
     small = camera.with_long_side(MAP).to(scene.device)
     drawn = rasterizer.render(scene, small, mode=mode, features=lack[:, None])
     assert drawn.features is not None

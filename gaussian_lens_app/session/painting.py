@@ -16,7 +16,7 @@ from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Kind, Rect, Region
 from gaussian_lens_app.session.colormap import colored, stretched
 from gaussian_lens_app.session.levels import MOVING_GAUSSIANS, coarser
 from gaussian_lens_app.session.looks import Looks, Picture
-from gaussian_lens_app.session.missing import amount_missing, overlay
+from gaussian_lens_app.session.missing import AMOUNTS, overlay
 from gaussian_lens_app.session.photo_overlay import over_picture
 from gaussian_lens_app.session.session import Session
 
@@ -69,7 +69,8 @@ class Painter:
         if looks.missing and capture is not None:
             rasterizer, mode = self.session.rasterizer, self.session.mode
             plain = (self.session.baseline if before else self.session.edited).scene
-            amount = self._keep("missing", (plain,), lambda: amount_missing(plain, capture, rasterizer, mode))
+            amounts = AMOUNTS[looks.marks]
+            amount = self._keep("missing", (plain, amounts), lambda: amounts(plain, capture, rasterizer, mode))
             picture = overlay(picture, plain, amount, camera, rasterizer, mode, crop)
         if looks.photo is not None and capture is not None:
             photo = capture.photos[looks.photo]

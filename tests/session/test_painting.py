@@ -11,7 +11,7 @@ from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.scene import Kind, Patch
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.session import Session
-from gaussian_lens_app.session.looks import Looks, Picture, turned_up
+from gaussian_lens_app.session.looks import Looks, Marks, Picture, turned_up
 from gaussian_lens_app.session.missing import blur_in_photos, suggested_boxes
 from gaussian_lens_app.session.painting import Painter
 from gaussian_lens_app.upgrade import UpgradeResult
@@ -173,3 +173,14 @@ def test_before_is_the_scene_readied_for_close_views_where_it_was(textured_board
     session.undo()
     assert session.baseline is session.original
     session.close()
+
+
+def test_the_photos_pull_is_a_second_kind_of_mark(painter, camera, textured_board, fast_rasterizer):
+    """The left half was upgraded to the truth, so the photos pull at the right half alone."""
+    plain = painter.paint(camera, Looks())
+    detail, pull = (painter.paint(camera, Looks(missing=True, marks=marks)) - plain for marks in Marks)
+    assert float((detail - pull).abs().mean()) > 0.01
+    assert float(pull[60:120, 150:190].abs().mean()) > 1.2 * float(pull[60:120, 70:100].abs().mean())
+    scene, capture = painter.session.scene, textured_board.capture
+    boxes = suggested_boxes(scene, camera, capture, fast_rasterizer, painter.session.mode, marks=Marks.GRADIENT)
+    assert boxes[0].rect[0] + boxes[0].rect[2] > camera.width  # on the right

@@ -5,6 +5,7 @@ from __future__ import annotations
 import viser
 
 from gaussian_lens_app.session import Combine
+from gaussian_lens_app.session.looks import Marks
 from gaussian_lens_app.session.missing import suggested_boxes
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.box_tool import PickOptions
@@ -40,6 +41,13 @@ class SelectSection:
                 hint="Marks what your photos show more finely than the scene, and suggests boxes to click.",
             )
             self._suggest.on_click(lambda event: self._toggle_missing(event.client))
+            self._marks = gui.add_dropdown(
+                "Marks show",
+                [marks.value for marks in Marks],
+                visible=False,
+                hint="Fine structure that the scene lacks, or where the photos pull at its splats.",
+            )
+            self._marks.on_update(lambda event: self._set_marks(event.client))
             with gui.add_folder("More ways to select", expand_by_default=False):
                 self._add_ways()
 
@@ -77,6 +85,13 @@ class SelectSection:
             flights.to_box(client, target)
         self.desk.refresh()
 
+    def _set_marks(self, client: viser.ClientHandle | None) -> None:
+        self.desk.display.set(marks=Marks(self._marks.value))
+        if self.desk.display.looks.missing:
+            hide_suggestions(self.desk.server)
+            if client is not None:
+                self.desk.attempt(lambda: self._show_suggestions(client), client)
+
     def _toggle_missing(self, client: viser.ClientHandle | None) -> None:
         on = not self.desk.display.looks.missing
         hide_suggestions(self.desk.server)
@@ -91,7 +106,9 @@ class SelectSection:
         assert session.capture is not None
         view = desk.host.get_camera_state(client)
         camera = camera_of(view, (view.width, view.height))
-        boxes = suggested_boxes(session.scene, camera, session.capture, session.rasterizer, session.mode)
+        boxes = suggested_boxes(
+            session.scene, camera, session.capture, session.rasterizer, session.mode, marks=desk.display.looks.marks
+        )
         for number, box in enumerate(boxes, 1):
             target = locate(session.scene, box, session.rasterizer, session.mode)
             if target is not None:
@@ -111,7 +128,7 @@ class SelectSection:
         self._line.content = words.selection_line(selection, tool.armed)
         if desk.display.looks.missing and not tool.armed:
             self._line.content = words.suggestions_line(self._suggested)
-        marked = desk.display.looks.missing
+        self._marks.visible = marked = desk.display.looks.missing
         self._line.visible = selection is not None or tool.armed or marked or bool(desk.session.regions)
         self._select.label = "Cancel selecting" if tool.armed else "Select region"
         self._invert.disabled = selection is None or selection.region is None
