@@ -12,6 +12,7 @@ from torch import Tensor
 from gaussian_lens_app.methods.view_gradients import scene_scores
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo, Rect
+from gaussian_lens_app.select.worst import worst_boxes
 from gaussian_lens_app.session.colormap import colored
 from gaussian_lens_app.session.looks import Marks
 
@@ -118,6 +119,14 @@ def suggested_boxes(
         boxes.append(Box(camera, (max(0, x0), max(0, y0), min(camera.width, x1), min(camera.height, y1))))
         score[max(0, y - side) : y + side + 1, max(0, x - side) : x + side + 1] = 0
     return boxes
+
+
+def worst_places(
+    scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, count: int = 3
+) -> list[Box]:
+    """Boxes over what the photos pull at hardest anywhere in the scene, the worst first."""
+    scores = scene_scores(scene, capture, rasterizer, mode, most=2 * PHOTOS)
+    return worst_boxes(scene, scores, capture, rasterizer, mode, count)
 
 
 def missing_detail(

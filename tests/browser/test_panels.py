@@ -235,6 +235,17 @@ def test_what_is_blurred_is_suggested_and_a_click_takes_it(opened, session, pict
     screen.button("What is blurred here?").wait_for()
 
 
+def test_the_worst_places_are_upgraded_without_a_box(opened, session):
+    screen = opened(session)
+    screen.press("Upgrade the worst places")
+    screen.until(lambda: len(session.regions) >= 2, timeout=60)
+    for region in session.regions:
+        x0, y0, x1, y1 = region.box.rect
+        assert 0 <= x0 < x1 <= region.box.camera.width
+        assert 0 <= y0 < y1 <= region.box.camera.height
+    assert session.selection is None
+
+
 def test_keys_are_listed_on_a_key(opened, session):
     screen = opened(session)
     screen.page.mouse.click(300, 300)

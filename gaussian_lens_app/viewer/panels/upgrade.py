@@ -8,8 +8,10 @@ import viser
 
 from gaussian_lens_app.jobs import Job, JobState
 from gaussian_lens_app.methods.base import Budget, Scope
+from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session.choices import Choice, choices
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
+from gaussian_lens_app.session.missing import worst_places
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 
@@ -37,6 +39,13 @@ class UpgradeSection:
                 hint="All splats, not only the box. You can undo it.",
             )
             self._whole.on_click(lambda _: self._start(whole=True))
+            self._worst = gui.add_button(
+                "Upgrade the worst places",
+                color="gray",
+                visible=False,
+                hint="Boxes the three places that the photos pull at hardest, and upgrades each.",
+            )
+            self._worst.on_click(lambda event: desk.attempt(lambda: self._start_worst(event.client), event.client))
             self._bar = gui.add_progress_bar(0.0, visible=False)
             self._progress = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", color="red", visible=False)
@@ -59,14 +68,16 @@ class UpgradeSection:
     def chosen(self) -> Choice | None:
         return next((choice for choice in self.choices if choice.label == self._method.value), None)
 
-    def run(self, method: str, again: int | None = None, whole: bool = False) -> None:
-        """Upgrade the selection, a region once more, or the whole scene."""
+    def run(self, method: str, again: int | None = None, whole: bool = False, box: Box | None = None) -> None:
+        """Upgrade the selection, a region once more, a box, or the whole scene."""
         session = self.desk.session
         with self._lock:  # its first news waits until it is in the list
             if again is not None:
                 job = session.upgrade_again(again, method, self.budget)
             elif whole:
                 job = session.upgrade(None, method, Budget.for_scene(session.scene))
+            elif box is not None:
+                job = session.upgrade(box, method, self.budget)
             elif session.selection is not None:
                 self.desk.display.untint(session.selection.region)  # so that the swap shows as what it is
                 job = session.upgrade(session.selection.box, method, self.budget)
@@ -78,6 +89,16 @@ class UpgradeSection:
     def _start(self, whole: bool = False) -> None:
         if self.chosen is not None:
             self.run(self.chosen.name, whole=whole)
+
+    def _start_worst(self, client: viser.ClientHandle | None) -> None:
+        """One upgrade for each of the worst places, without a box."""
+        session, chosen = self.desk.session, self.chosen
+        assert session.capture is not None
+        boxes = worst_places(session.scene, session.capture, session.rasterizer, session.mode)
+        if not boxes:
+            self.desk.tell(client, "Nothing to upgrade", "The scene shows all that the photos do.")
+        for box in boxes if chosen is not None else ():
+            self.run(chosen.name, box=box)
 
     def _stop(self) -> None:
         """The one at work; those that wait go on."""
@@ -111,4 +132,5 @@ class UpgradeSection:
         nothing = selection is None or (selection.region is not None and selection.region.count == 0)
         scopes = () if chosen is None else chosen.scopes
         self._upgrade.disabled = nothing or Scope.REGION not in scopes
+        self._worst.visible = session.capture is not None and Scope.REGION in scopes
         self._whole.visible = chosen is not None
