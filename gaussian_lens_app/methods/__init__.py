@@ -5,10 +5,20 @@ from gaussian_lens_app.methods.base import Budget, Method, Needs, Scope, Task
 from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine
 from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
 from gaussian_lens_app.methods.split import ShuffleSplit
+from gaussian_lens_app.methods.three_dsr import ThreeDSR, ThreeDSRApprox
 
 METHODS: dict[str, Method] = {
     method.name: method
-    for method in (Refine(), FitOnly(), Pixels(), GaussianLens(), GaussianLensRefine(), ShuffleSplit())
+    for method in (
+        Refine(),
+        FitOnly(),
+        Pixels(),
+        GaussianLens(),
+        GaussianLensRefine(),
+        ShuffleSplit(),
+        ThreeDSR(),
+        ThreeDSRApprox(),
+    )
 }
 """In the order the menu shows them."""
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens, LensConfig
-#Xfrom gaussian_lens_app.networks.gaussian_vae import GaussianVAE, VAEConfig
+from gaussian_lens_app.networks.gaussian_vae import GaussianVAE, VAEConfig
 from gaussian_lens_app.networks.generative_densification import DensificationConfig, GenerativeDensification
 from gaussian_lens_app.networks.sr3r import SR3R, SR3RConfig
 from gaussian_lens_app.networks.sr_prior import PriorConfig, SRPrior
@@ -53,6 +53,9 @@ NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
 RELEASED = {
     "gaussian-lens": Released(
         "gaussian_lens_cpu.safetensors", "45f3ec9e5601728e040952dc925cb4fead588ee89a79de3ff1be526fef4ac437"
+    ),
+    "sr-prior": Released(
+        "sr_prior_cpu.safetensors", "38c862a2cb4b8ef1bcffea3f7c0293acf84f13b95b2eb041692d9e4e2e69ba20"
     ),
 }
 """By name; the model card beside each file says how it came about."""

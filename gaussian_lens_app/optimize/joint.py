@@ -46,6 +46,8 @@ class JointSettings:
     rates: LearningRates = LearningRates()
     mode: RenderMode = ANTIALIASED
     """Mip-Splatting's 2D filter of 0.1 px^2 is RenderMode(eps2d=0.1)."""
+    window: int = 384
+    """A step looks at a random window of at most so many pixels a side: more steps for the same work."""
     filter_3d: bool = False
     """Mip-Splatting's 3D filter: no Gaussian finer than the large pictures' pixels."""
     filter_every: int = 100
@@ -91,7 +93,7 @@ def optimize_jointly(
         if settings.filter_3d and (sizes is None or len(sizes) != len(adam.scene) or step % settings.filter_every == 0):
             sizes = filter_sizes(adam.scene, [view.camera for view in views])
         order = order or torch.randperm(len(views), generator=generator).tolist()
-        view, progress = views[order.pop()], stretch.progress(step / steps)
+        view, progress = part_of(views[order.pop()], settings.window, generator), stretch.progress(step / steps)
         rates = settings.rates.at(progress, extent)
         loss = _step(adam, frozen, view, sizes, settings, rasterizer, strategy, rates)
         step += 1
@@ -102,6 +104,25 @@ def optimize_jointly(
             steps = max(step, min(steps, int(seconds / each)))
         report(f"Optimising: loss {loss:.4f}, {len(adam.scene)} Gaussians", step / steps)
     return adam.scene.detach(), adam.origins
+
+
+def part_of(view: JointView, longest: int, generator: torch.Generator) -> JointView:
+    """A random window of the view with sides of at most `longest`, whole pixels of the small picture."""
+    height, width = view.small.shape[:2]
+    scale = view.large.shape[0] // height
+    h, w = min(height, longest // scale), min(width, longest // scale)
+    if (h, w) == (height, width):
+        return view
+    y, x = (int(torch.randint(most + 1, (), generator=generator)) for most in (height - h, width - w))
+    inside = (slice(y * scale, (y + h) * scale), slice(x * scale, (x + w) * scale))
+    left, top = view.rect[0] + x * scale, view.rect[1] + y * scale
+    return JointView(
+        view.camera,
+        (left, top, left + w * scale, top + h * scale),
+        view.large[inside],
+        view.small[y : y + h, x : x + w],
+        None if view.weight is None else view.weight[inside],
+    )
 
 
 def baked(scene: Gaussians, cameras: Sequence[Camera], settings: JointSettings) -> Gaussians:

@@ -12,6 +12,7 @@ from gaussian_lens_app.optimize.joint import (
     baked,
     joint_loss,
     optimize_jointly,
+    part_of,
 )
 from gaussian_lens_app.optimize.losses import l1_dssim
 from gaussian_lens_app.optimize.mip_filter import filter_sizes, smoothed
@@ -96,6 +97,15 @@ def test_too_little_time_means_fewer_steps(scene, views, rasterizer):
     )  # fmt: skip
     assert len(told) < 2000
     assert told[-1] == pytest.approx(1.0)
+
+
+def test_a_part_shows_the_same_pixels_as_the_whole(views):
+    part = part_of(views[0], 24, torch.Generator().manual_seed(0))
+    x0, y0, x1, y1 = part.rect
+    assert (x1 - x0, y1 - y0) == (24, 24)
+    assert torch.equal(part.large, views[0].large[y0:y1, x0:x1])
+    assert torch.allclose(part.small, averaged(part.large, 4))
+    assert part_of(views[0], 96, torch.Generator()) is views[0]
 
 
 def test_the_3d_filter_keeps_gaussians_as_wide_as_the_finest_pixel_that_sees_them(scene, views):

@@ -1,0 +1,167 @@
+"""`3dsr`: a 2D prior invents detail, and the scene makes all photos agree on it, at every step of the prior's chain."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from gaussian_lens_app.errors import JobCancelled, MethodError
+from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.undistort import cache_folder
+from gaussian_lens_app.jobs.report import Report
+from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.methods.three_dsr_rounds import Rounds, RoundSettings, State
+from gaussian_lens_app.methods.three_dsr_views import SmallView, cameras_of, small_views
+from gaussian_lens_app.optimize.local import touching
+from gaussian_lens_app.optimize.start import extent_of
+from gaussian_lens_app.priors import AnyPrior, PriorSource, is_diffusion, load_prior
+from gaussian_lens_app.scene import Patch
+
+
+@dataclass(frozen=True)
+class ThreeDSRSettings:
+    """What 3DSR does and how much of it."""
+
+    prior: PriorSource = field(default_factory=PriorSource)
+    long_side: int = 200
+    """Photos, or the windows of them that show a box, are reduced to so many pixels before they are sharpened."""
+    rounds: RoundSettings = field(default_factory=RoundSettings)
+    keep_rounds: bool = True
+    """Write every round to the user's cache folder; the same upgrade goes on there after a crash or a cancel."""
+
+
+CPU = ThreeDSRSettings()
+GPU = ThreeDSRSettings(long_side=500, rounds=RoundSettings(steps=5000))
+"""The paper's 4 x 5000 steps."""
+
+
+class ThreeDSR:
+    """The loop of 3DSR (arXiv 2508.04090), with each photo's own x_t."""
+
+    name: ClassVar[str] = "3dsr"
+    label: ClassVar[str] = "3DSR (invents detail)"
+    summary: ClassVar[str] = "A diffusion prior invents detail for all photos at once; no photo can verify it."
+    needs: ClassVar[Needs] = Needs.NOTHING
+    scopes: ClassVar[tuple[Scope, ...]] = (Scope.SCENE, Scope.REGION)
+
+    def __init__(self, settings: ThreeDSRSettings | None = None, prior: AnyPrior | None = None):
+        """`prior` in place of the one that the settings name."""
+        self.settings, self.prior = settings, prior
+
+    def __call__(self, task: Task, report: Report) -> Patch:
+        settings = self.settings or (GPU if task.scene.device.type == "cuda" else CPU)
+        told: list[str] = []
+        prior = self.prior or load_prior(settings.prior, task.scene.device.type, told.append)
+        self._check(prior)
+        report(told[-1] if told else f"Prior: {prior.name}", 0.0)
+        views, source = small_views(task, prior.scale, settings.long_side)
+        rounds = self._rounds(task, views, prior, settings)
+        kept = _Kept(_path(task, views, prior, settings) if settings.keep_rounds else None)
+        rounds.state = kept.read(task.scene.device) or rounds.state
+        provenance = self._provenance(prior, views, source, settings)
+
+        def finished(state: State) -> None:
+            kept.write(state)
+            task.preview(_patch(task, rounds, provenance))
+
+        try:
+            rounds.run(report, task.budget.seconds, finished)
+        except JobCancelled as stop:
+            if rounds.state.done:
+                stop.kept = _patch(task, rounds, provenance)  # type: ignore[attr-defined]
+            raise
+        kept.forget()
+        return _patch(task, rounds, provenance)
+
+    def _check(self, prior: AnyPrior) -> None:
+        if not is_diffusion(prior):
+            raise MethodError(f"The prior {prior.name} has no chain to step into: use the method 3dsr-approx with it.")
+
+    def _rounds(self, task: Task, views: list[SmallView], prior: AnyPrior, settings: ThreeDSRSettings) -> Rounds:
+        scene, selected = task.scene, task.region.selected
+        near = torch.zeros_like(selected)
+        for view in views:
+            near |= touching(scene, view.camera, view.rect)
+        density = dataclasses.replace(
+            settings.rounds.density, max_gaussians=int(selected.sum()) + task.budget.gaussians
+        )
+        joint = dataclasses.replace(settings.rounds.joint, mode=task.mode)
+        settings_here = dataclasses.replace(settings.rounds, density=density, joint=joint, seed=task.seed)
+        extent = extent_of(cameras_of(views))
+        frozen, start = scene.take(near & ~selected), scene.take(selected)
+        return Rounds(frozen, start, views, prior, task.rasterizer, extent, settings_here)
+
+    def _provenance(
+        self, prior: AnyPrior, views: list[SmallView], source: str, settings: ThreeDSRSettings
+    ) -> dict[str, Any]:
+        return {
+            "method": self.name,
+            "kind": "invented",
+            "prior": prior.name,
+            "prior_licence": prior.licence,
+            "mode": "published" if source == "photos" else "derived",
+            "hr_source": source,
+            "pictures": len(views),
+            "small_size": list(views[0].small.shape[1::-1]),
+            "lambda": settings.rounds.joint.small_weight,
+        }
+
+
+class ThreeDSRApprox(ThreeDSR):
+    """The same rounds with an upscaler that has no chain: sharpen, fit, sharpen the renders again."""
+
+    name = "3dsr-approx"
+    label = "3DSR, approximate (invents detail)"
+    summary = "Like 3DSR, for upscalers without a diffusion chain; an approximation of the method."
+
+    def _check(self, prior: AnyPrior) -> None:
+        if is_diffusion(prior):
+            raise MethodError(f"The prior {prior.name} has a chain: use the method 3dsr with it.")
+
+
+def _patch(task: Task, rounds: Rounds, provenance: dict[str, Any]) -> Patch:
+    rows = task.region.selected.nonzero()[:, 0].cpu()
+    facts = {**provenance, "rounds": [dict(figures) for figures in rounds.state.figures]}
+    return Patch(rows, rounds.result(), rows[rounds.state.origins], provenance=facts)
+
+
+class _Kept:
+    """The last finished round on disk."""
+
+    def __init__(self, path: Path | None):
+        self.path = path
+
+    def read(self, device: torch.device) -> State | None:
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            return State.from_disk(torch.load(self.path, map_location=device, weights_only=True))
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError):
+            return None  # an older layout, or half a file: begin anew
+
+    def write(self, state: State) -> None:
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(self.path) as file:
+                torch.save(state.to_disk(), file)
+
+    def forget(self) -> None:
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def _path(task: Task, views: list[SmallView], prior: AnyPrior, settings: ThreeDSRSettings) -> Path:
+    """One file for the same scene, selection, pictures, prior and settings."""
+    key = hashlib.sha256(repr((1, settings, prior.name, task.mode, task.budget, task.seed)).encode())
+    tensors = [tensor for _, tensor in task.scene.tensors()]
+    for view in views:
+        tensors += [view.small, view.camera.viewmat, view.camera.K]
+    for tensor in [*tensors, task.region.selected]:
+        key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return cache_folder() / "3dsr" / f"{key.hexdigest()[:32]}.pt"

@@ -1,0 +1,253 @@
+"""The rounds of 3DSR: the prior sharpens pictures, the scene is fitted to all, its renders go back to the prior."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gaussian_lens_app.evaluation.consistency import disagreement, sighted
+from gaussian_lens_app.jobs.report import Report, within
+from gaussian_lens_app.methods.three_dsr_views import SmallView
+from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
+from gaussian_lens_app.optimize.joint import JointSettings, JointView, Stretch, baked, optimize_jointly
+from gaussian_lens_app.priors.base import AnyPrior, Picture, Prior, Upscaler, is_diffusion
+from gaussian_lens_app.priors.resizing import agreeing, reduced
+from gaussian_lens_app.raster import Rasterizer
+from gaussian_lens_app.scene import Gaussians
+
+APPROXIMATE_ROUNDS = 4
+"""Of a prior without a chain."""
+BLEND = 0.5
+"""With such a prior, a later round's picture is this part upscaled from the render, the rest the render itself."""
+
+
+@dataclass(frozen=True)
+class RoundSettings:
+    """How each round works."""
+
+    steps: int = 250
+    """Optimisation steps a round."""
+    joint: JointSettings = field(default_factory=JointSettings)
+    density: AdaptiveSettings = field(
+        default_factory=lambda: AdaptiveSettings(start=50, every=50, until=0.75, gradient=0.0004, reset_every=10**9)
+    )
+    coupled: bool = True
+    """Renders replace each picture's x0. False: every picture is super-resolved alone first, then all are fitted."""
+    compare: bool = True
+    """Also run the prior on each picture alone, to tell how much less the pictures agree then."""
+    seed: int = 0
+
+
+@dataclass(eq=False)
+class State:
+    """All that the next round starts from; `to_disk` and back."""
+
+    moving: Gaussians
+    origins: Int[Tensor, "M"]
+    """For each moving Gaussian the one that it descends from."""
+    chains: list[Chain]
+    alone: list[Chain]
+    """The same pictures with nothing stepping in; empty where they are not compared."""
+    done: int = 0
+    figures: list[dict[str, float]] = field(default_factory=list)
+    """Of each round that is done."""
+
+    def to_disk(self) -> dict[str, Any]:
+        """Tensors, lists and plain values."""
+        return {
+            "moving": dict(self.moving.tensors()),
+            "origins": self.origins,
+            "chains": [[chain.to_disk() for chain in chains] for chains in (self.chains, self.alone)],
+            "done": self.done,
+            "figures": self.figures,
+        }
+
+    @staticmethod
+    def from_disk(saved: dict[str, Any]) -> State:
+        chains, alone = ([Chain.from_disk(chain) for chain in chains] for chains in saved["chains"])
+        return State(Gaussians(**saved["moving"]), saved["origins"], chains, alone, saved["done"], saved["figures"])
+
+
+@dataclass(eq=False)
+class Chain:
+    """One picture's place in the prior's chain."""
+
+    generator: torch.Generator
+    x_t: Any = None
+    picture: Picture | None = None
+    """As it was decoded last."""
+
+    def to_disk(self) -> dict[str, Any]:
+        return {"generator": self.generator.get_state(), "x_t": self.x_t, "picture": self.picture}
+
+    @staticmethod
+    def from_disk(saved: dict[str, Any]) -> Chain:
+        generator = torch.Generator()
+        generator.set_state(saved["generator"])
+        return Chain(generator, saved["x_t"], saved["picture"])
+
+
+class Rounds:
+    """One run of 3DSR over views of a scene of which `frozen` stays."""
+
+    def __init__(
+        self,
+        frozen: Gaussians,
+        start: Gaussians,
+        views: Sequence[SmallView],
+        prior: AnyPrior,
+        rasterizer: Rasterizer,
+        extent: float,
+        settings: RoundSettings,
+    ):
+        self.frozen, self.views, self.prior, self.rasterizer = frozen, views, prior, rasterizer
+        self.extent, self.settings = extent, settings
+        self.count = len(prior.timesteps) if is_diffusion(prior) else APPROXIMATE_ROUNDS
+        alone = len(views) if settings.compare and settings.coupled and is_diffusion(prior) else 0
+        self.state = State(start, torch.arange(len(start)), self._chains(len(views)), self._chains(alone))
+
+    def run(
+        self, report: Report, seconds: float = math.inf, finished: Callable[[State], None] = lambda state: None
+    ) -> Gaussians:
+        """The moving Gaussians after the last round; `finished` hears of every round."""
+        ends = time.monotonic() + seconds
+        while self.state.done < self.count:
+            index = self.state.done
+            told = within(report, index / self.count, (index + 1) / self.count)
+            self._round(index, told, (ends - time.monotonic()) / (self.count - index))
+            finished(self.state)
+        return self.result()
+
+    def result(self) -> Gaussians:
+        """The moving Gaussians as they stand, for any viewer."""
+        return baked(self.state.moving, [view.camera for view in self.views], self.settings.joint)
+
+    def _round(self, index: int, report: Report, seconds: float) -> None:
+        began = time.monotonic()
+        ahead = f"Round {index + 1} of {self.count}"
+        targets = self._pictures(index, within_named(report, ahead, 0.0, 0.2))
+        left = max(0.1, seconds - 1.5 * (time.monotonic() - began))
+        moving, origins = self._fitted(targets, index, left, within_named(report, ahead, 0.2, 0.85))
+        self.state = dataclasses.replace(
+            self.state, moving=moving, origins=self.state.origins[origins.cpu()], done=index + 1
+        )
+        told = within_named(report, ahead, 0.85, 1.0)
+        figures = {"round": index + 1, "gaussians": len(moving), **self._compared(targets, told)}
+        if self.settings.coupled and is_diffusion(self.prior):
+            self._step_in(self.prior, index, told)
+        self.state.figures.append({**figures, "seconds": time.monotonic() - began})
+
+    def _pictures(self, index: int, report: Report) -> list[Picture]:
+        """What every view is fitted to in this round."""
+        pictures = []
+        for number, (view, chain) in enumerate(zip(self.views, self.state.chains, strict=True)):
+            report(f"sharpening picture {number + 1} of {len(self.views)}", number / len(self.views))
+            chain.picture = self._picture(view, chain, index)
+            pictures.append(chain.picture)
+        for view, chain in zip(self.views, self.state.alone, strict=False):
+            assert is_diffusion(self.prior)
+            report("sharpening pictures alone, to compare", 1.0)
+            chain.picture = _next(self.prior, view, chain, index)
+        return pictures
+
+    def _picture(self, view: SmallView, chain: Chain, index: int) -> Picture:
+        prior = self.prior
+        if not is_diffusion(prior):
+            return self._upscaled(cast(Upscaler, prior), view, index)
+        if self.settings.coupled:
+            return _next(prior, view, chain, index, advance=False)
+        if index == 0:
+            for number in range(self.count):
+                chain.picture = _next(prior, view, chain, number)
+        assert chain.picture is not None
+        return chain.picture
+
+    def _upscaled(self, prior: Upscaler, view: SmallView, index: int) -> Picture:
+        """First the small picture enlarged, later what the scene shows, enlarged again from its small version."""
+        if index == 0 or not self.settings.coupled:
+            return agreeing(prior.upscale(view.small), view.small)
+        render = self._render(view)
+        again = prior.upscale(reduced(render, prior.scale))
+        return agreeing(BLEND * again + (1 - BLEND) * render, view.small)
+
+    def _fitted(
+        self, pictures: list[Picture], index: int, seconds: float, report: Report
+    ) -> tuple[Gaussians, Int[Tensor, "M"]]:
+        views = [
+            JointView(view.camera, view.rect, picture, view.small, view.weight)
+            for view, picture in zip(self.views, pictures, strict=True)
+        ]
+        settings, generator = self.settings, torch.Generator().manual_seed(self.settings.seed + index)
+        strategy = AdaptiveDensity(settings.density, self.extent, generator)
+        return optimize_jointly(
+            self.frozen,
+            self.state.moving,
+            views,
+            settings.steps,
+            settings.joint,
+            self.rasterizer,
+            strategy,
+            self.extent,
+            report,
+            stretch=Stretch(index, self.count),
+            seconds=seconds,
+            seed=settings.seed,
+        )
+
+    def _step_in(self, prior: Prior, index: int, report: Report) -> None:
+        """What the scene shows takes the place of each picture's x0."""
+        for view, chain in zip(self.views, self.state.chains, strict=True):
+            report("handing renders to the prior", 1.0)
+            x0 = prior.encode(self._render(view))
+            chain.x_t = prior.step(chain.x_t, x0, prior.timesteps[index], chain.generator)
+
+    def _compared(self, pictures: list[Picture], report: Report) -> dict[str, float]:
+        """How much the pictures disagree where the scene says that they show the same, and how well they fit."""
+        report("comparing pictures", 0.0)
+        scene, mode = self._scene(), self.settings.joint.mode
+        sights = [sighted(scene, view.camera, view.rect, self.rasterizer, mode) for view in self.views]
+        figures = {f"together_{k}": v for k, v in vars(disagreement(pictures, sights, self.prior.scale)).items()}
+        lone = [chain.picture for chain in self.state.alone if chain.picture is not None]
+        if lone:
+            figures |= {f"alone_{k}": v for k, v in vars(disagreement(lone, sights, self.prior.scale)).items()}
+        return {**figures, "small_psnr": self.small_psnr()}
+
+    def small_psnr(self) -> float:
+        """Mean PSNR of the renders made small against the small pictures, dB."""
+        errors = [(reduced(self._render(v), self.prior.scale) - v.small).square().mean() for v in self.views]
+        return -10 * float(torch.stack(errors).clamp_min(1e-10).log10().mean())
+
+    @torch.no_grad()
+    def _render(self, view: SmallView) -> Picture:
+        mode = self.settings.joint.mode
+        return self.rasterizer.render(self._scene(), view.camera, mode=mode, crop=view.rect).rgb.clamp(0, 1)
+
+    def _scene(self) -> Gaussians:
+        return Gaussians.concat([self.frozen, self.result()])
+
+    def _chains(self, count: int) -> list[Chain]:
+        return [Chain(torch.Generator().manual_seed(1000 * self.settings.seed + i)) for i in range(count)]
+
+
+def _next(prior: Prior, view: SmallView, chain: Chain, index: int, advance: bool = True) -> Picture:
+    """The picture that this step of the chain promises; `advance`: with its own x0."""
+    t = prior.timesteps[index]
+    if chain.x_t is None:
+        chain.x_t = prior.init_latent(view.small, chain.generator)
+    x0 = prior.predict_x0(chain.x_t, t, view.small)
+    if advance:
+        chain.x_t = prior.step(chain.x_t, x0, t, chain.generator)
+    return prior.decode(x0, view.small)
+
+
+def within_named(report: Report, name: str, start: float, end: float) -> Report:
+    """A Report for a part of the whole, its stage named."""
+    return lambda stage, fraction: report(f"{name}: {stage[0].lower()}{stage[1:]}", start + (end - start) * fraction)
