@@ -33,21 +33,21 @@ class VAESettings:
     kl: float = 1e-6
     cycle: int = 400
     """Updates in which the weight of the KL divergence rises to 1 once and stays there for as long."""
-    appearance: float = 1.0
+    appearance: float = 10.0
     """Of the mean squared error of colour and opacity."""
-    sh: float = 0.1
-    chamfer: float = 0.05
+    sh: float = 1.0
+    chamfer: float = 0.15
     """Of the squared distances between a family's centres, in units of the parent; the paper's 0.01 has other units."""
-    scale: float = 0.1
+    scale: float = 0.5
     turn: float = 0.1
     exist: float = 0.1
     picture: float = 2.0
-    """Of log(squared error / that before) in windows of photos; 0 trains on lineages alone, as the paper does."""
-    windows: int = 6
+    """Of the change of squared error in windows of photos, as a part of it; 0 trains on lineages alone, as the paper does."""
+    windows: int = 5
     """Looked at in an update."""
-    side: int = 96
+    side: int = 80
     """Pixels a side of a window."""
-    most: int = 600
+    most: int = 400
     """Gaussians in a window, at most."""
     shares: tuple[float, ...] = (0.0, 0.25, 0.25, 1.0)
     """Parts of a window's Gaussians, most sensitive first, that become two; one of them a window."""
