@@ -54,6 +54,9 @@ RELEASED = {
     "gaussian-lens": Released(
         "gaussian_lens_cpu.safetensors", "45f3ec9e5601728e040952dc925cb4fead588ee89a79de3ff1be526fef4ac437"
     ),
+    "gaussian-vae": Released(
+        "gaussian_vae.safetensors", "a73de6938d061962e537834638df8da6d0ebedca61971c95c23e8614a0f9bcaa"
+    ),
     "sr-prior": Released(
         "sr_prior_cpu.safetensors", "38c862a2cb4b8ef1bcffea3f7c0293acf84f13b95b2eb041692d9e4e2e69ba20"
     ),

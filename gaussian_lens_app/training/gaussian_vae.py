@@ -42,7 +42,7 @@ class VAESettings:
     turn: float = 0.1
     exist: float = 0.1
     picture: float = 2.0
-    """Of the change of squared error in windows of photos, as a part of it; 0 trains on lineages alone, as the paper does."""
+    """Of the relative change of squared error in windows of photos; 0 trains on lineages alone, as the paper does."""
     windows: int = 5
     """Looked at in an update."""
     side: int = 80
