@@ -16,6 +16,7 @@ from torch import nn
 
 from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.training.plot import plot_log
+from gaussian_lens_app.training.ranks import Ranks
 
 LOG_EVERY = 20
 """Updates."""
@@ -66,10 +67,14 @@ class Trainee(Protocol):
 
 
 class Run:
-    """Weights, their running mean, the optimiser and the time spent; `run` goes on until the hours are used."""
+    """Weights, their running mean, the optimiser and the time spent; `run` goes on until the hours are used.
+
+    Under torchrun the gradients of all processes are averaged; the first one writes, validates and decides.
+    """
 
     def __init__(self, trainee: Trainee, settings: RunSettings, tell: Callable[[str], None] = print):
         self.trainee, self.settings, self.tell = trainee, settings, tell
+        self.ranks = Ranks.joined()
         self.network = trainee.network.to(settings.device)
         self.mean = copy.deepcopy(self.network)
         self.adam = torch.optim.AdamW(
@@ -79,6 +84,7 @@ class Run:
         settings.out.mkdir(parents=True, exist_ok=True)
         if self.checkpoint.exists():
             self._restore()
+        self.ranks.same_weights(self.network, self.mean)
 
     @property
     def checkpoint(self) -> Path:
@@ -95,10 +101,10 @@ class Run:
         began, saved = time.monotonic(), time.monotonic()
         validated = self.spent if self.updates else -math.inf
         recent: list[Mapping[str, float]] = []
-        while self.spent < settings.hours * 3600 and time.monotonic() - began < minutes * 60 and self.updates < updates:
+        while self.spent < settings.hours * 3600 and self._since(began) < minutes * 60 and self.updates < updates:
             start = time.monotonic()
             recent.append(self._update())
-            self.spent += time.monotonic() - start
+            self.spent += self.ranks.agree(time.monotonic() - start)
             self.trainee.between(self.updates)
             if self.updates % LOG_EVERY == 0:
                 self._log({"kind": "train", **mean_figures(recent), "rate": self._rate()})
@@ -106,7 +112,7 @@ class Run:
             if self.spent - validated > settings.validate_minutes * 60:
                 self.validate()
                 validated = self.spent
-            if time.monotonic() - saved > settings.save_minutes * 60:
+            if self._since(saved) > settings.save_minutes * 60:
                 self.save()
                 saved = time.monotonic()
         self.validate()
@@ -114,6 +120,8 @@ class Run:
 
     def validate(self) -> Mapping[str, float]:
         """Figures of the running mean of weights on held-out samples; the best state is kept in best.pt."""
+        if not self.ranks.first:
+            return {}
         figures = self.trainee.validate(self.mean)
         score = figures["score"]
         if score > self.best:
@@ -126,6 +134,8 @@ class Run:
 
     def save(self) -> None:
         """Write all that is needed to go on later."""
+        if not self.ranks.first:
+            return
         state = {
             "network": self.network.state_dict(),
             "mean": self.mean.state_dict(),
@@ -146,7 +156,9 @@ class Run:
     def _update(self) -> Mapping[str, float]:
         for group in self.adam.param_groups:
             group["lr"] = self._rate()
-        figures = self.trainee.losses(self.network, self.updates, self._progress())
+        number = self.updates * self.ranks.count + self.ranks.rank  # each process looks at other samples
+        figures = self.trainee.losses(self.network, number, self._progress())
+        self.ranks.mean_gradients(self.network.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         if bool(norm.isfinite()):
             self.adam.step()
@@ -158,6 +170,10 @@ class Run:
                 mean.lerp_(now, 1 - decay)
         return figures
 
+    def _since(self, moment: float) -> float:
+        """Seconds, by the first process's clock."""
+        return self.ranks.agree(time.monotonic() - moment)
+
     def _progress(self) -> float:
         return min(1.0, self.spent / (self.settings.hours * 3600))
 
@@ -166,6 +182,8 @@ class Run:
         return self.settings.rate * warm * max(0.02, 0.5 * (1 + math.cos(math.pi * self._progress())))
 
     def _log(self, entry: dict[str, Any]) -> None:
+        if not self.ranks.first:
+            return
         entry = {"updates": self.updates, "hours": round(self.spent / 3600, 4), **entry}
         with (self.settings.out / "log.jsonl").open("a") as file:
             file.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in entry.items()}) + "\n")

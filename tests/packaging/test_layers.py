@@ -15,12 +15,12 @@ LAYERS = (
     {"errors"},
     {"scene"},
     {"networks", "raster", "formats", "jobs"},
-    {"methods", "select", "optimize", "evaluation", "lineages", "priors", "training"},
+    {"backbones", "methods", "select", "optimize", "evaluation", "lineages", "priors", "training"},
     {"upgrade"},
     {"session", "benchmark"},
     {"viewer"},
     {"commands"},
-    {"cli", "__init__"},
+    {"cli", "__init__", "__main__"},
 )
 """Lowest first; a file may import from its own layer and from those below."""
 
