@@ -35,6 +35,8 @@ class Reconstruct:
     """The scene stops growing here."""
     random_points: int = 20_000
     """Start with so many random points where the capture has none."""
+    feed_forward: bool = False
+    """Depths by plane sweep with a trained network and a Gaussian a pixel, in seconds; nothing is optimised."""
     holdout: OptionalHoldout = None
     """Keep the photos whose index modulo EVERY is OFFSET out, and print the PSNR on them."""
     device: Device = "auto"
@@ -63,7 +65,11 @@ class Reconstruct:
         context, test = capture.split(holdout) if holdout else (capture, capture.only([]))
         started = time.monotonic()
         with Progress() as progress:
-            scene = reconstruct(context, settings, rasterizer, progress)
+            scene = (
+                self._swept(context, progress)
+                if self.feed_forward
+                else reconstruct(context, settings, rasterizer, progress)
+            )
         formats.save(self.output, scene)
         seconds = time.monotonic() - started
         print(f"{self.output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
@@ -74,3 +80,10 @@ class Reconstruct:
             small = test.with_long_side(self.long_side)
             psnr = mean_psnr(scene.to(device_of(rasterizer)), small, rasterizer, ANTIALIASED)
             print(f"PSNR on {len(test)} photos kept out, at {self.long_side} px: {psnr:.2f} dB")
+
+    def _swept(self, context, progress):
+        """The scene of the photos without optimisation."""
+        from gaussian_lens_app.backbones.plane_sweep import PlaneSweepBackbone, SweepSettings
+
+        settings = SweepSettings(long_side=self.long_side, max_gaussians=max(self.max_gaussians, 120_000))
+        return PlaneSweepBackbone(settings, context.points)(context.photos, progress).gaussians

@@ -22,6 +22,7 @@ from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens, LensConfig
 from gaussian_lens_app.networks.gaussian_vae import GaussianVAE, VAEConfig
 from gaussian_lens_app.networks.generative_densification import DensificationConfig, GenerativeDensification
+from gaussian_lens_app.networks.plane_sweep import PlaneSweep, PlaneSweepConfig
 from gaussian_lens_app.networks.sr3r import SR3R, SR3RConfig
 from gaussian_lens_app.networks.sr_prior import PriorConfig, SRPrior
 
@@ -45,6 +46,7 @@ NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "gaussian-lens": lambda values: GaussianLens(from_json(LensConfig, values)),
     "generative-densification": lambda values: GenerativeDensification(from_json(DensificationConfig, values)),
     "gaussian-vae": lambda values: GaussianVAE(from_json(VAEConfig, values)),
+    "plane-sweep": lambda values: PlaneSweep(from_json(PlaneSweepConfig, values)),
     "sr3r": lambda values: SR3R(from_json(SR3RConfig, values)),
     "sr-prior": lambda values: SRPrior(from_json(PriorConfig, values)),
 }

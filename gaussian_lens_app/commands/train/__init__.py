@@ -10,6 +10,7 @@ import tyro
 from gaussian_lens_app.commands.train.gaussian_lens import TrainGaussianLens
 from gaussian_lens_app.commands.train.gaussian_vae import TrainGaussianVAE
 from gaussian_lens_app.commands.train.generative_densification import TrainGenerativeDensification
+from gaussian_lens_app.commands.train.plane_sweep import TrainPlaneSweep
 from gaussian_lens_app.commands.train.sr3r import TrainSR3R
 from gaussian_lens_app.commands.train.sr_prior import TrainSRPrior
 
@@ -17,6 +18,7 @@ Network = (
     Annotated[TrainGaussianLens, tyro.conf.subcommand("gaussian-lens")]
     | Annotated[TrainGaussianVAE, tyro.conf.subcommand("gaussian-vae")]
     | Annotated[TrainGenerativeDensification, tyro.conf.subcommand("generative-densification")]
+    | Annotated[TrainPlaneSweep, tyro.conf.subcommand("plane-sweep")]
     | Annotated[TrainSR3R, tyro.conf.subcommand("sr3r")]
     | Annotated[TrainSRPrior, tyro.conf.subcommand("sr-prior")]
 )

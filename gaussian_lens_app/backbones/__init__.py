@@ -1,0 +1,1 @@
+"""Feed-forward backbones: photos with cameras in, a scene out, at once."""
