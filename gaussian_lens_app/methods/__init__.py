@@ -4,6 +4,7 @@ from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.methods.base import Budget, Method, Needs, Scope, Task
 from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine
 from gaussian_lens_app.methods.gaussian_vae import GaussianVAEMethod
+from gaussian_lens_app.methods.generative_densification import GenerativeDensification
 from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
 from gaussian_lens_app.methods.split import ShuffleSplit
 from gaussian_lens_app.methods.three_dsr import ThreeDSR, ThreeDSRApprox
@@ -16,6 +17,7 @@ METHODS: dict[str, Method] = {
         Pixels(),
         GaussianLens(),
         GaussianLensRefine(),
+        GenerativeDensification(),
         GaussianVAEMethod(),
         ShuffleSplit(),
         ThreeDSR(),

@@ -35,7 +35,7 @@ WEIGHTS = (0.5, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
-class DensificationSettings:
+class DensificationSamples:
     """Samples and what is drawn at random about each use of them."""
 
     data: Path
@@ -105,7 +105,7 @@ def halved(window: Target) -> Target:
     )
 
 
-def drawn(ready: Ready, chance: random.Random, settings: DensificationSettings) -> Ready:
+def drawn(ready: Ready, chance: random.Random, settings: DensificationSamples) -> Ready:
     """Some of the photos, some of the Gaussians, some share of children that go on."""
     count = len(ready.looks)
     some = sorted(chance.sample(range(count), min(count, chance.randint(2, MOST_WINDOWS))))
@@ -180,7 +180,7 @@ class DensificationTrainee(Trainee):
     """The network with its samples."""
 
     def __init__(
-        self, network: GenerativeDensification, settings: DensificationSettings, out: Path, rasterizer: Rasterizer
+        self, network: GenerativeDensification, settings: DensificationSamples, out: Path, rasterizer: Rasterizer
     ):
         """`out` keeps the list of validation files."""
         self.network, self.settings, self.out, self.rasterizer = network, settings, out, rasterizer

@@ -12,7 +12,7 @@ from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.scene import PhotoView
 from gaussian_lens_app.training.densification import (
     STAGES,
-    DensificationSettings,
+    DensificationSamples,
     DensificationTrainee,
     drawn,
     halved,
@@ -23,7 +23,7 @@ from gaussian_lens_app.training.densification import (
 from gaussian_lens_app.training.run import Run, RunSettings
 from gaussian_lens_app.training.samples import Sample, save_samples
 
-SETTINGS = DensificationSettings(None, accumulate=1, validation_samples=1)  # pyright: ignore[reportArgumentType]
+SETTINGS = DensificationSamples(None, accumulate=1, validation_samples=1)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="module")

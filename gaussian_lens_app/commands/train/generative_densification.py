@@ -47,12 +47,12 @@ class TrainGenerativeDensification:
         from gaussian_lens_app.networks.gaussian_lens import GaussianLens
         from gaussian_lens_app.networks.generative_densification import PRESETS, GenerativeDensification
         from gaussian_lens_app.networks.weights import load_released
-        from gaussian_lens_app.training.densification import DensificationSettings, DensificationTrainee
+        from gaussian_lens_app.training.densification import DensificationSamples, DensificationTrainee
 
         network = GenerativeDensification(PRESETS[self.preset])
         if self.preset == "cpu" and not self.from_scratch:
             lens = load_released("gaussian-lens")
             assert isinstance(lens, GaussianLens)
             network.begin_with(lens)
-        settings = DensificationSettings(self.data, accumulate=self.accumulate, seed=self.run_options.seed)
+        settings = DensificationSamples(self.data, accumulate=self.accumulate, seed=self.run_options.seed)
         return DensificationTrainee(network, settings, self.out, rasterizer)
