@@ -25,6 +25,8 @@ from gaussian_lens_app.viewer.pace import Pace
 
 log = logging.getLogger(__name__)
 
+LARGEST = 8192
+"""Pixels a side that are drawn, whatever size a browser says it has: its word must not fill the memory."""
 IDLE_SECONDS = 0.5
 """How often a resting thread looks whether its browser is still there."""
 
@@ -83,7 +85,7 @@ class Host(Viewer):
 
     def get_camera_state(self, client: viser.ClientHandle) -> ClientView:
         state = super().get_camera_state(client)
-        width, height = client.camera.image_width, client.camera.image_height
+        width, height = (min(max(1, side), LARGEST) for side in (client.camera.image_width, client.camera.image_height))
         c2w = state.c2w.copy()
         c2w[:3, 3] *= self.unit
         return ClientView(state.fov, width / height, c2w, width, height)
