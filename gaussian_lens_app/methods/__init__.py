@@ -7,6 +7,7 @@ from gaussian_lens_app.methods.gaussian_vae import GaussianVAEMethod
 from gaussian_lens_app.methods.generative_densification import GenerativeDensification
 from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
 from gaussian_lens_app.methods.split import ShuffleSplit
+from gaussian_lens_app.methods.sr3r import SR3R
 from gaussian_lens_app.methods.three_dsr import ThreeDSR, ThreeDSRApprox
 
 METHODS: dict[str, Method] = {
@@ -19,6 +20,7 @@ METHODS: dict[str, Method] = {
         GaussianLensRefine(),
         GenerativeDensification(),
         GaussianVAEMethod(),
+        SR3R(),
         ShuffleSplit(),
         ThreeDSR(),
         ThreeDSRApprox(),

@@ -62,6 +62,9 @@ RELEASED = {
     "gaussian-vae": Released(
         "gaussian_vae.safetensors", "a73de6938d061962e537834638df8da6d0ebedca61971c95c23e8614a0f9bcaa"
     ),
+    "sr3r": Released(
+        "sr3r_cpu.safetensors", "51b9652610166f62d4009c5f421c3fc8478a2cd6dfd6905276d8c47a6ce77f93"
+    ),
     "sr-prior": Released(
         "sr_prior_cpu.safetensors", "38c862a2cb4b8ef1bcffea3f7c0293acf84f13b95b2eb041692d9e4e2e69ba20"
     ),
