@@ -18,6 +18,7 @@ from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.three_dsr_rounds import Rounds, RoundSettings, State
 from gaussian_lens_app.methods.three_dsr_views import SmallView, cameras_of, small_views
+from gaussian_lens_app.optimize.density import AdaptiveSettings
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.optimize.start import extent_of
 from gaussian_lens_app.priors import AnyPrior, PriorSource, is_diffusion, load_prior
@@ -37,8 +38,11 @@ class ThreeDSRSettings:
 
 
 CPU = ThreeDSRSettings()
-GPU = ThreeDSRSettings(long_side=500, rounds=RoundSettings(steps=5000))
-"""The paper's 4 x 5000 steps."""
+PUBLISHED = AdaptiveSettings(start=500, every=100, until=0.5, gradient=0.0008, reset_every=10**9)
+GPU = ThreeDSRSettings(
+    long_side=500, rounds=RoundSettings(steps=5000, split=False, density=PUBLISHED, max_gaussians=2_000_000)
+)
+"""The paper's 4 x 5000 steps, Gaussians cloned and split in the first half of them."""
 
 
 class ThreeDSR:
@@ -88,11 +92,9 @@ class ThreeDSR:
         near = torch.zeros_like(selected)
         for view in views:
             near |= touching(scene, view.camera, view.rect)
-        density = dataclasses.replace(
-            settings.rounds.density, max_gaussians=int(selected.sum()) + task.budget.gaussians
-        )
+        most = min(settings.rounds.max_gaussians, int(selected.sum()) + task.budget.gaussians)
         joint = dataclasses.replace(settings.rounds.joint, mode=task.mode)
-        settings_here = dataclasses.replace(settings.rounds, density=density, joint=joint, seed=task.seed)
+        settings_here = dataclasses.replace(settings.rounds, max_gaussians=most, joint=joint, seed=task.seed)
         extent = extent_of(cameras_of(views))
         frozen, start = scene.take(near & ~selected), scene.take(selected)
         return Rounds(frozen, start, views, prior, task.rasterizer, extent, settings_here)

@@ -16,17 +16,24 @@ from torch import Tensor
 from gaussian_lens_app.evaluation.consistency import disagreement, sighted
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.three_dsr_views import SmallView
+from gaussian_lens_app.networks.shuffle_split import CHILDREN, SplitSettings, shuffle_split
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
 from gaussian_lens_app.optimize.joint import JointSettings, JointView, Stretch, baked, optimize_jointly
+from gaussian_lens_app.optimize.mip_filter import STRENGTH, filter_sizes
 from gaussian_lens_app.priors.base import AnyPrior, Picture, Prior, Upscaler, is_diffusion
 from gaussian_lens_app.priors.resizing import agreeing, reduced
 from gaussian_lens_app.raster import Rasterizer
-from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.scene import Camera, Gaussians
 
 APPROXIMATE_ROUNDS = 4
 """Of a prior without a chain."""
 BLEND = 0.5
 """With such a prior, a later round's picture is this part upscaled from the render, the rest the render itself."""
+
+
+LEAST_PIXELS = 0.5
+"""Gaussians finer than this (their middle scale, in the large pictures) stay whole."""
+SPLIT = SplitSettings(least_opacity=0.1)
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,11 @@ class RoundSettings:
     steps: int = 250
     """Optimisation steps a round."""
     joint: JointSettings = field(default_factory=JointSettings)
-    density: AdaptiveSettings = field(
-        default_factory=lambda: AdaptiveSettings(start=50, every=50, until=0.75, gradient=0.0004, reset_every=10**9)
-    )
+    split: bool = True
+    """Begin with opaque Gaussians split in six, the largest in the pictures first: room for detail at once."""
+    density: AdaptiveSettings | None = None
+    """Let Gaussians clone and split in every round, as published; a few hundred steps do not mend what that breaks."""
+    max_gaussians: int = 80_000
     coupled: bool = True
     """Renders replace each picture's x0. False: every picture is super-resolved alone first, then all are fitted."""
     compare: bool = True
@@ -112,7 +121,10 @@ class Rounds:
         self.extent, self.settings = extent, settings
         self.count = len(prior.timesteps) if is_diffusion(prior) else APPROXIMATE_ROUNDS
         alone = len(views) if settings.compare and settings.coupled and is_diffusion(prior) else 0
-        self.state = State(start, torch.arange(len(start)), self._chains(len(views)), self._chains(alone))
+        begun, origins = start, torch.arange(len(start))
+        if settings.split:
+            begun, origins = roomier(start, [view.camera for view in views], settings.max_gaussians)
+        self.state = State(begun, origins, self._chains(len(views)), self._chains(alone))
 
     def run(
         self, report: Report, seconds: float = math.inf, finished: Callable[[State], None] = lambda state: None
@@ -186,7 +198,10 @@ class Rounds:
             for view, picture in zip(self.views, pictures, strict=True)
         ]
         settings, generator = self.settings, torch.Generator().manual_seed(self.settings.seed + index)
-        strategy = AdaptiveDensity(settings.density, self.extent, generator)
+        strategy = None
+        if settings.density is not None:
+            density = dataclasses.replace(settings.density, max_gaussians=settings.max_gaussians)
+            strategy = AdaptiveDensity(density, self.extent, generator)
         return optimize_jointly(
             self.frozen,
             self.state.moving,
@@ -246,6 +261,20 @@ def _next(prior: Prior, view: SmallView, chain: Chain, index: int, advance: bool
     if advance:
         chain.x_t = prior.step(chain.x_t, x0, t, chain.generator)
     return prior.decode(x0, view.small)
+
+
+def roomier(scene: Gaussians, cameras: Sequence[Camera], most: int) -> tuple[Gaussians, Int[Tensor, "M"]]:
+    """(at most `most` Gaussians: those largest in the pictures split in six that look the same, whom each is from)."""
+    pixels = filter_sizes(scene, cameras)[:, 0] / STRENGTH
+    sizes = torch.where(pixels > 0, scene.log_scales.median(-1).values.exp() / pixels.clamp_min(1e-12), 0.0)
+    room = max(0, most - len(scene)) // (CHILDREN - 1)
+    chosen = sizes.argsort(descending=True)[:room]
+    chosen = chosen[sizes[chosen] > LEAST_PIXELS].sort().values
+    rest = torch.ones_like(sizes, dtype=torch.bool)
+    rest[chosen] = False
+    kept = rest.nonzero()[:, 0]
+    split = shuffle_split(scene.take(chosen), SPLIT)
+    return Gaussians.concat([scene.take(kept), split.gaussians]), torch.cat([kept, chosen[split.parents]]).cpu()
 
 
 def within_named(report: Report, name: str, start: float, end: float) -> Report:

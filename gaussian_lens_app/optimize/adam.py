@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class LearningRates:
     """Part of the steps after which all rates but the centres' sink too, so that the last photos leave no trace."""
     settled: float = 0.1
     """What they sink to, exponentially, as a part of themselves."""
+
+    def times(self, factor: float) -> LearningRates:
+        """All step sizes larger or smaller."""
+        names = ("means", "means_final", "quats", "log_scales", "logit_opacities", "sh0", "shN")
+        return dataclasses.replace(self, **{name: factor * getattr(self, name) for name in names})
 
     def at(self, progress: float, extent: float) -> dict[str, float]:
         """Field name -> rate when `progress` in 0..1 of the steps are done."""
