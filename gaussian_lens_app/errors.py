@@ -56,3 +56,6 @@ class DeviceError(GsrError):
 
 class JobCancelled(GsrError):
     """The user stopped the job; not a failure."""
+
+    kept: object = None
+    """What was finished until then, where that is of use by itself: a method's patch of its last round."""

@@ -48,6 +48,10 @@ class Upgrade:
     """The whole scene instead of a box."""
     method: str = "refine"
     """How to sharpen; `gsr methods` lists them with what they need."""
+    prior: str = "embedded"
+    """2D prior of 3dsr and 3dsr-approx: `embedded`, a file of weights, a folder of a diffusers pipeline, a hub's id."""
+    prior_revision: str | None = None
+    """Branch, tag or commit of that hub's id."""
     budget_seconds: float | None = None
     """Seconds the method may take, selecting and judging apart; unless given, 10 for a box and 1200 for a scene."""
     budget_gaussians: int | None = None
@@ -96,8 +100,10 @@ class Upgrade:
 
     def _check(self) -> None:
         """Raises GsrError when the method is unknown or it is not said where it is to work."""
-        from gaussian_lens_app.methods import find_method
+        from gaussian_lens_app.methods import find_method, use_prior
+        from gaussian_lens_app.priors import PriorSource
 
+        use_prior(PriorSource(self.prior, self.prior_revision))
         find_method(self.method)
         boxed = self.photo is not None and self.box is not None
         if self.whole == boxed or (self.whole and (self.photo or self.box)):

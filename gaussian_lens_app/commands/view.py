@@ -33,6 +33,8 @@ class OpenViewer:
     """Folder to save the work in as it goes on; without, one is made where the exports go at the first upgrade."""
     exports: OptionalPath = None
     """Folder for exports, pictures and films; without, the present one."""
+    prior: str = "embedded"
+    """2D prior of 3dsr and 3dsr-approx: `embedded`, a file of weights, a folder of a diffusers pipeline, a hub's id."""
     no_close_views: bool = False
     """Leave the splats as they are where the photos are larger than those they were made from; else they are widened a
     little, so that views from nearby show no needles (Undo takes it back)."""
@@ -45,7 +47,11 @@ class OpenViewer:
             demo = demo_folder()
             scene, capture, first_photo = demo / "scene.ply", capture or demo, DEMO_PHOTO
         print("Starting ...", file=sys.stderr, flush=True)
+        from gaussian_lens_app.methods import use_prior
+        from gaussian_lens_app.priors import PriorSource
         from gaussian_lens_app.viewer import view
+
+        use_prior(PriorSource(self.prior))
 
         view(
             scene,

@@ -9,6 +9,7 @@ from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
 from gaussian_lens_app.methods.split import ShuffleSplit
 from gaussian_lens_app.methods.sr3r import SR3R
 from gaussian_lens_app.methods.three_dsr import ThreeDSR, ThreeDSRApprox
+from gaussian_lens_app.priors import PriorSource
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -28,7 +29,7 @@ METHODS: dict[str, Method] = {
 }
 """In the order the menu shows them."""
 
-__all__ = ["METHODS", "Budget", "Method", "Needs", "Scope", "Task", "find_method"]
+__all__ = ["METHODS", "Budget", "Method", "Needs", "Scope", "Task", "find_method", "use_prior"]
 
 
 def find_method(name: str) -> Method:
@@ -36,3 +37,9 @@ def find_method(name: str) -> Method:
     if name not in METHODS:
         raise MethodError(f"There is no method {name!r}: choose one of {', '.join(METHODS)}.")
     return METHODS[name]
+
+
+def use_prior(source: PriorSource) -> None:
+    """The methods that take a 2D prior take this one from now on."""
+    for method in (ThreeDSR, ThreeDSRApprox):
+        METHODS[method.name] = method(source=source)

@@ -19,6 +19,7 @@ from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.three_dsr_rounds import Rounds, RoundSettings, State
 from gaussian_lens_app.methods.three_dsr_views import SmallView, cameras_of, small_views
 from gaussian_lens_app.optimize.density import AdaptiveSettings
+from gaussian_lens_app.optimize.joint import JointSettings
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.optimize.start import extent_of
 from gaussian_lens_app.priors import AnyPrior, PriorSource, is_diffusion, load_prior
@@ -40,7 +41,8 @@ class ThreeDSRSettings:
 CPU = ThreeDSRSettings()
 PUBLISHED = AdaptiveSettings(start=500, every=100, until=0.5, gradient=0.0008, reset_every=10**9)
 GPU = ThreeDSRSettings(
-    long_side=500, rounds=RoundSettings(steps=5000, split=False, density=PUBLISHED, max_gaussians=2_000_000)
+    long_side=500,
+    rounds=RoundSettings(steps=5000, joint=JointSettings(), split=False, density=PUBLISHED, max_gaussians=2_000_000),
 )
 """The paper's 4 x 5000 steps, Gaussians cloned and split in the first half of them."""
 
@@ -54,12 +56,18 @@ class ThreeDSR:
     needs: ClassVar[Needs] = Needs.NOTHING
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.SCENE, Scope.REGION)
 
-    def __init__(self, settings: ThreeDSRSettings | None = None, prior: AnyPrior | None = None):
-        """`prior` in place of the one that the settings name."""
-        self.settings, self.prior = settings, prior
+    def __init__(
+        self,
+        settings: ThreeDSRSettings | None = None,
+        prior: AnyPrior | None = None,
+        source: PriorSource = PriorSource(),  # noqa: B008  frozen
+    ):
+        """Settings None: those for the scene's device, with the prior of `source`. `prior` goes before either."""
+        self.settings, self.prior, self.source = settings, prior, source
 
     def __call__(self, task: Task, report: Report) -> Patch:
-        settings = self.settings or (GPU if task.scene.device.type == "cuda" else CPU)
+        device_settings = GPU if task.scene.device.type == "cuda" else CPU
+        settings = self.settings or dataclasses.replace(device_settings, prior=self.source)
         told: list[str] = []
         prior = self.prior or load_prior(settings.prior, task.scene.device.type, told.append)
         self._check(prior)
@@ -78,7 +86,7 @@ class ThreeDSR:
             rounds.run(report, task.budget.seconds, finished)
         except JobCancelled as stop:
             if rounds.state.done:
-                stop.kept = _patch(task, rounds, provenance)  # type: ignore[attr-defined]
+                stop.kept = _patch(task, rounds, provenance)
             raise
         kept.forget()
         return _patch(task, rounds, provenance)
@@ -124,7 +132,10 @@ class ThreeDSRApprox(ThreeDSR):
 
     def _check(self, prior: AnyPrior) -> None:
         if is_diffusion(prior):
-            raise MethodError(f"The prior {prior.name} has a chain: use the method 3dsr with it.")
+            raise MethodError(
+                f"The prior {prior.name} has a diffusion chain: use the method 3dsr with it, or give an upscaler that "
+                "has none with --prior FILE."
+            )
 
 
 def _patch(task: Task, rounds: Rounds, provenance: dict[str, Any]) -> Patch:

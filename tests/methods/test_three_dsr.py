@@ -5,13 +5,14 @@ import torch
 
 from gaussian_lens_app.errors import JobCancelled, MethodError, NothingSelected
 from gaussian_lens_app.jobs.report import silent
-from gaussian_lens_app.methods import Budget, Task
+from gaussian_lens_app.methods import METHODS, Budget, Task, use_prior
 from gaussian_lens_app.methods.three_dsr import ThreeDSR, ThreeDSRApprox, ThreeDSRSettings
 from gaussian_lens_app.methods.three_dsr_rounds import Rounds, RoundSettings, State
 from gaussian_lens_app.methods.three_dsr_views import small_views
 from gaussian_lens_app.networks.sr_prior import PriorConfig, SRPrior
 from gaussian_lens_app.optimize.density import AdaptiveSettings
 from gaussian_lens_app.optimize.joint import JointSettings
+from gaussian_lens_app.priors import PriorSource
 from gaussian_lens_app.priors.embedded import EmbeddedPrior
 from gaussian_lens_app.priors.resizing import reduced
 from gaussian_lens_app.priors.upscalers import Bicubic
@@ -21,7 +22,7 @@ from gaussian_lens_app.select import select_region, whole_region
 from tests.scenes import Board, board
 
 FEW = RoundSettings(
-    steps=4, density=AdaptiveSettings(start=2, every=2, until=0.75, gradient=1e-5, reset_every=10**9, max_gaussians=900)
+    steps=4, density=AdaptiveSettings(start=2, every=2, until=0.75, gradient=1e-5, reset_every=10**9), max_gaussians=900
 )
 QUICK = ThreeDSRSettings(long_side=24, rounds=FEW, keep_rounds=False)
 
@@ -214,6 +215,19 @@ def test_an_upscaler_runs_only_as_the_approximation(whole, prior):
         ThreeDSRApprox(QUICK, prior)(whole, silent)
     told = ThreeDSRApprox(QUICK, Bicubic())(whole, silent).provenance
     assert (told["method"], told["prior"]) == ("3dsr-approx", "bicubic")
+
+
+def test_a_prior_can_be_chosen_for_the_methods_of_the_menu(monkeypatch):
+    for name in ("3dsr", "3dsr-approx"):
+        monkeypatch.setitem(METHODS, name, METHODS[name])
+    use_prior(PriorSource("bicubic"))
+    chosen = [METHODS[name].source.prior for name in ("3dsr", "3dsr-approx")]
+    assert chosen == ["bicubic", "bicubic"]
+
+
+def test_the_approximation_asks_for_an_upscaler(whole):
+    with pytest.raises(MethodError, match="--prior"):
+        METHODS["3dsr-approx"](whole, silent)
 
 
 def test_seconds_end_the_rounds_early_but_all_of_them_happen(whole, prior):
