@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import sys
+import threading
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +22,20 @@ if TYPE_CHECKING:
 _SMALLEST = 0.25
 """Less than this of a photo's side left by undistorting (COLMAP stops at 0.2): the parameters are nonsense."""
 _LARGEST = 1 << 20
+
+
+def colmap_library() -> ModuleType:
+    """pycolmap, imported when a capture needs it (0.2 s and a second OpenMP), without its handler of SIGTERM.
+
+    That one prints a stack trace, and a thread that holds a lock then keeps the process from ending.
+    """
+    known = "pycolmap" in sys.modules
+    handler = signal.getsignal(signal.SIGTERM)
+    import pycolmap
+
+    if not known and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is None else handler)
+    return pycolmap
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,7 @@ class Lens:
         if self.pinhole:
             fx, fy, cx, cy = self.K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
             return Lens("PINHOLE", self.width, self.height, (fx, fy, cx, cy))
-        import pycolmap
-
+        pycolmap = colmap_library()
         camera = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), self.colmap())
         if camera.width < _SMALLEST * self.width or camera.height < _SMALLEST * self.height:
             raise CaptureError(
@@ -72,15 +89,13 @@ class Lens:
         return Camera(pose, K, self.width, self.height)
 
     def colmap(self) -> pycolmap.Camera:
-        import pycolmap  # 0.2 s and a second OpenMP: only captures need it
-
+        pycolmap = colmap_library()
         return pycolmap.Camera(model=self.model, width=self.width, height=self.height, params=list(self.params))
 
 
 def checked_lens(model: str, width: int, height: int, params: tuple[float, ...], where: str) -> Lens:
     """A Lens that can be worked with; `where` names the file in the error."""
-    import pycolmap
-
+    pycolmap = colmap_library()
     if model not in pycolmap.CameraModelId.__members__ or model == "INVALID":
         raise BadFile(f"{where} has the unknown camera model {model!r}: convert it with COLMAP first.")
     if not (0 < width < _LARGEST and 0 < height < _LARGEST and np.isfinite(params).all()):
@@ -98,8 +113,7 @@ def checked_lens(model: str, width: int, height: int, params: tuple[float, ...],
 
 def model_of_id(number: int, where: str) -> tuple[str, int]:
     """(name, number of parameters) of COLMAP's numbered camera models."""
-    import pycolmap
-
+    pycolmap = colmap_library()
     try:
         model = pycolmap.CameraModelId(number)
         return model.name, len(pycolmap.Camera.create_from_model_id(1, model, 1.0, 2, 2).params)

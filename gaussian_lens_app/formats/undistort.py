@@ -13,7 +13,7 @@ from PIL import Image
 
 from gaussian_lens_app.errors import CaptureError, ExportError
 from gaussian_lens_app.formats.atomic import write_atomically
-from gaussian_lens_app.formats.lens import Lens
+from gaussian_lens_app.formats.lens import Lens, colmap_library
 from gaussian_lens_app.jobs.report import Report
 
 _VERSION = 1
@@ -54,8 +54,7 @@ def cached_path(photo: Path, lens: Lens) -> Path:
 
 
 def _undistort(photo: Path, lens: Lens, target: Path) -> None:
-    import pycolmap
-
+    pycolmap = colmap_library()
     bitmap = pycolmap.Bitmap.from_array(_pixels(photo))
     straight, camera = pycolmap.undistort_image(pycolmap.UndistortCameraOptions(), bitmap, lens.colmap())
     assert (camera.width, camera.height) == (straight.width, straight.height)

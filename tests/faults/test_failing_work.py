@@ -1,6 +1,9 @@
 """Methods that fail in every way there is, and photos that vanish: the scene stays, and the user is told why."""
 
 import dataclasses
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -164,3 +167,16 @@ def test_a_photo_that_became_another_file_is_named(session, method):
     with pytest.raises(CaptureError, match="cannot be read"):
         session.upgrade(box_of(session), method(work)).result(60)
     assert session.scene is before
+
+
+def test_a_program_that_reads_photos_ends_when_it_is_told_to():
+    """Its libraries must not catch the signal to print where they were."""
+    code = (
+        "import os, signal\n"
+        "from gaussian_lens_app.formats.lens import Lens\n"
+        "Lens('OPENCV', 100, 80, (90.0, 90.0, 50.0, 40.0, 0.01, 0.0, 0.0, 0.0)).undistorted()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGTERM
+    assert done.stderr == ""
