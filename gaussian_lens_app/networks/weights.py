@@ -65,6 +65,9 @@ RELEASED = {
     "sr3r": Released(
         "sr3r_cpu.safetensors", "51b9652610166f62d4009c5f421c3fc8478a2cd6dfd6905276d8c47a6ce77f93"
     ),
+    "plane-sweep": Released(
+        "plane_sweep.safetensors", "aa69f8829b227de19c602f96a46f3070505b637d88b957f250ac0fa7e791e0e7"
+    ),
     "sr-prior": Released(
         "sr_prior_cpu.safetensors", "38c862a2cb4b8ef1bcffea3f7c0293acf84f13b95b2eb041692d9e4e2e69ba20"
     ),
