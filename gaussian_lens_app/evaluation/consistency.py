@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -99,3 +100,19 @@ def blurred(picture: Float[Tensor, "h w 3"], scale: int) -> Float[Tensor, "h w 3
     planes = picture.permute(2, 0, 1)[None]
     small = F.avg_pool2d(planes, scale, ceil_mode=True)
     return F.interpolate(small, planes.shape[-2:], mode="bicubic", align_corners=False)[0].permute(1, 2, 0)
+
+
+def plot_rounds(rounds: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw the disagreement of detail by round, with the scene between the pictures and without; 3DSR's figures."""
+    import matplotlib.figure
+
+    figure = matplotlib.figure.Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for key, label in (("together_detail", "with the scene in between (3DSR)"), ("alone_detail", "each photo alone")):
+        values = [(row["round"], row[key]) for row in rounds if key in row]
+        if values:
+            axes.plot(*zip(*values, strict=True), marker="o", label=label)
+            axes.legend(fontsize=8)
+    axes.set(xlabel="round", ylabel="disagreement of detail", xticks=[int(row["round"]) for row in rounds])
+    axes.set_ylim(bottom=0)
+    figure.savefig(path, dpi=120)

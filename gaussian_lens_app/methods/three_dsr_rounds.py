@@ -88,7 +88,8 @@ class State:
     @staticmethod
     def from_disk(saved: dict[str, Any]) -> State:
         chains, alone = ([Chain.from_disk(chain) for chain in chains] for chains in saved["chains"])
-        return State(Gaussians(**saved["moving"]), saved["origins"], chains, alone, saved["done"], saved["figures"])
+        moving, origins = Gaussians(**saved["moving"]), saved["origins"].cpu()
+        return State(moving, origins, chains, alone, saved["done"], saved["figures"])
 
 
 @dataclass(eq=False)
@@ -106,7 +107,7 @@ class Chain:
     @staticmethod
     def from_disk(saved: dict[str, Any]) -> Chain:
         generator = torch.Generator()
-        generator.set_state(saved["generator"])
+        generator.set_state(saved["generator"].cpu())
         return Chain(generator, saved["x_t"], saved["picture"])
 
 

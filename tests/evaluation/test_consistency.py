@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gaussian_lens_app.evaluation.consistency import disagreement, pairs, sighted
+from gaussian_lens_app.evaluation.consistency import disagreement, pairs, plot_rounds, sighted
 from gaussian_lens_app.raster import ANTIALIASED, for_device
 from tests.scenes import board
 
@@ -60,3 +60,10 @@ def test_each_camera_is_paired_with_its_neighbour(seen):
 
 def test_a_single_picture_disagrees_with_nothing(seen):
     assert disagreement(seen[0][:1], seen[1][:1], 4).detail == 0
+
+
+def test_the_rounds_are_drawn_with_and_without_the_comparison(tmp_path):
+    rounds = [{"round": i + 1, "together_detail": 1.0 - 0.1 * i, "alone_detail": 1.0} for i in range(4)]
+    plot_rounds(rounds, tmp_path / "both.png")
+    plot_rounds([{key: row[key] for key in ("round", "together_detail")} for row in rounds], tmp_path / "one.png")
+    assert (tmp_path / "both.png").read_bytes() != (tmp_path / "one.png").read_bytes()
