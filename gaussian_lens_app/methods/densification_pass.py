@@ -14,16 +14,20 @@ from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
 from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, as_points, network_views
-from gaussian_lens_app.methods.gaussian_lens_tiles import Tile, tiles
-from gaussian_lens_app.networks.gaussian_lens import Points
-from gaussian_lens_app.networks.generative_densification import GenerativeDensification, Maps
-from gaussian_lens_app.raster import Rasterizer
-from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.methods.gaussian_lens_tiles import tiles
+from gaussian_lens_app.methods.targets import Target
+from gaussian_lens_app.networks.generative_densification import GenerativeDensification
+from gaussian_lens_app.raster import Rasterizer, Render
+from gaussian_lens_app.scene import Gaussians, Rect
 
 STRIDE = 3
 """Grid cells of the trunk are so many photo pixels, as in GaussianLens."""
-AT_ONCE = 4
-"""Photos whose pixels are in memory at a time; of the others only feature maps are."""
+MARGIN, LEAST = 16, 48
+"""Pixels around the Gaussians of a tile that are looked at with them, and the least side of what is looked at."""
+OUTERMOST = 0.01
+"""Part of a tile's Gaussians on each side that may lie beyond what is looked at: stragglers."""
+LEAST_WEIGHT = 0.1
+"""Blending weight in pixels from which a Gaussian counts as showing in a photo."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +66,6 @@ def regrown(
     return Prepared(inputs, first, prepared.backgrounds, footprint, prepared.stride), looks
 
 
-def all_maps(network: GenerativeDensification, prepared: Prepared, looks: Sequence[Look]) -> Maps:
-    """The photos as the network reads them, a few at a time."""
-    count = len(looks)
-    parts = [
-        network.maps(network_views(network.trunk, prepared, looks, range(start, min(count, start + AT_ONCE))))
-        for start in range(0, count, AT_ONCE)
-    ]
-    return Maps.concat(parts)
-
-
 def densified(
     network: GenerativeDensification,
     prepared: Prepared,
@@ -86,12 +80,12 @@ def densified(
 
     `finished` gets all there is after each tile.
     """
-    state, points = prepared.inputs.old, as_points(prepared, prepared.inputs.old, looks)
-    maps, parts, done = all_maps(network, prepared, looks), [], 0
-    for tile in tiles(points.positions, largest):
+    state, parts, done = prepared.inputs.old, [], 0
+    for tile in tiles(state.means, largest):
         report("Densifying", done / len(state))
-        best = best_photos(points, tile, photos)
-        grown = network(state.take(tile.rows), of_photos(points.take(tile.rows), best), maps.take(best), share)
+        one, seen = as_region(prepared, looks, tile.rows, photos)
+        maps = network.maps(network_views(network.trunk, one, seen))
+        grown = network(one.inputs.old, as_points(one, one.inputs.old, seen), maps, share)
         own = tile.core[grown.ancestors]
         parts.append(Fine(grown.fine.take(own), tile.rows[grown.ancestors[own]]))
         done += int(tile.core.sum())
@@ -108,27 +102,73 @@ def settled(
     report: Report,
 ) -> Gaussians:
     """The inputs' old Gaussians, which are fine ones, after the last look."""
-    state, points = prepared.inputs.old, as_points(prepared, prepared.inputs.old, looks)
-    maps, parts, rows = all_maps(network, prepared, looks), [], []
-    for tile in tiles(points.positions, largest):
+    state, parts, rows = prepared.inputs.old, [], []
+    for tile in tiles(state.means, largest):
         report("Settling", sum(map(len, rows)) / len(state))
-        best = best_photos(points, tile, photos)
-        moved = network.settle(state.take(tile.rows), of_photos(points.take(tile.rows), best), maps.take(best))
-        parts.append(moved.take(tile.core))
+        one, seen = as_region(prepared, looks, tile.rows, photos)
+        maps = network.maps(network_views(network.trunk, one, seen))
+        parts.append(network.settle(one.inputs.old, as_points(one, one.inputs.old, seen), maps).take(tile.core))
         rows.append(tile.rows[tile.core])
     return Gaussians.concat(parts).take(torch.cat(rows).argsort())
 
 
-def best_photos(points: Points, tile: Tile, count: int) -> list[int]:
-    """The photos in which a tile shows most, in their order."""
-    total = points.weights[tile.rows].sum(0)
-    return sorted(total.argsort(descending=True, stable=True)[:count].tolist())
+def as_region(
+    prepared: Prepared, looks: Sequence[Look], rows: Int[Tensor, "M"], photos: int
+) -> tuple[Prepared, tuple[Look, ...]]:
+    """Some of the Gaussians as a region of their own, as the network knows them from training: the photos in which they
+    show most, best first, cut to where they show."""
+    weights = torch.stack([one.weights[rows].sum() for one in looks])
+    best = weights.argsort(descending=True, stable=True)[:photos].tolist()
+    inputs, means = prepared.inputs, prepared.inputs.old.means[rows]
+    rects = [_shown(means, looks[i].weights[rows], inputs.windows[i]) for i in best]
+    region = dataclasses.replace(
+        inputs,
+        old=inputs.old.take(rows),
+        windows=tuple(_cut_window(inputs.windows[i], rect) for i, rect in zip(best, rects, strict=True)),
+    )
+
+    def cut(of: Sequence[Look]) -> tuple[Look, ...]:
+        return tuple(
+            dataclasses.replace(look_of(of[i], rows), render=_cut_render(of[i].render, inputs.windows[i], rect))
+            for i, rect in zip(best, rects, strict=True)
+        )
+
+    backgrounds = tuple(
+        (
+            _cut(prepared.backgrounds[i][0], inputs.windows[i], rect),
+            _cut(prepared.backgrounds[i][1], inputs.windows[i], rect),
+        )
+        for i, rect in zip(best, rects, strict=True)
+    )
+    return Prepared(region, cut(prepared.first), backgrounds, prepared.footprint[rows], prepared.stride), cut(looks)
 
 
-def of_photos(points: Points, chosen: Sequence[int]) -> Points:
-    """Points that know some of the photos."""
-    names = ("gradients", "weights", "first_gradients", "first_weights")
-    return dataclasses.replace(points, **{name: getattr(points, name)[:, list(chosen)] for name in names})
+def _shown(means: Tensor, weights: Tensor, window: Target) -> Rect:
+    """The part of a window that holds the Gaussians that show in it, less the outermost few, and a margin."""
+    x0, y0, x1, y1 = window.rect
+    pixels, depths = window.camera.project(means)
+    pixels = pixels[(weights > LEAST_WEIGHT) & (depths > 0)]
+    if len(pixels) == 0:
+        return window.rect
+    low, high = (pixels.quantile(q, 0) for q in (OUTERMOST, 1 - OUTERMOST))
+    low, high = low - MARGIN, high + MARGIN
+    left, top = max(x0, min(int(low[0]), x1 - LEAST)), max(y0, min(int(low[1]), y1 - LEAST))
+    return left, top, min(x1, max(int(high[0]) + 1, left + LEAST)), min(y1, max(int(high[1]) + 1, top + LEAST))
+
+
+def _cut(image: Tensor, window: Target, rect: Rect) -> Tensor:
+    x0, y0, x1, y1 = rect
+    return image[y0 - window.rect[1] : y1 - window.rect[1], x0 - window.rect[0] : x1 - window.rect[0]]
+
+
+def _cut_window(window: Target, rect: Rect) -> Target:
+    photo, mask = _cut(window.photo, window, rect), _cut(window.mask, window, rect)
+    return dataclasses.replace(window, rect=rect, photo=photo, mask=mask)
+
+
+def _cut_render(render: Render, window: Target, rect: Rect) -> Render:
+    planes = (render.rgb, render.alpha, render.depth, render.median_depth)
+    return Render(*(_cut(plane, window, rect) for plane in planes))
 
 
 def joined(parts: Sequence[Fine]) -> Fine:
