@@ -47,7 +47,9 @@ class RoundSettings:
     """How each round works."""
 
     steps: int = 250
-    """Optimisation steps a round."""
+    """Optimisation steps a round, on average."""
+    last: float = 3.0
+    """The last round takes so many times the steps of each other one: its pictures are the ones that stay."""
     joint: JointSettings = field(default_factory=lambda: JointSettings(rates=FEW_STEPS))
     split: bool = True
     """Begin with opaque Gaussians split in six, the largest in the pictures first: room for detail at once."""
@@ -140,8 +142,8 @@ class Rounds:
         ends = time.monotonic() + seconds
         while self.state.done < self.count:
             index = self.state.done
-            told = within(report, index / self.count, (index + 1) / self.count)
-            self._round(index, told, (ends - time.monotonic()) / (self.count - index))
+            told = within(report, *self._part(index))
+            self._round(index, told, self._share(index) * (ends - time.monotonic()))
             finished(self.state)
         return self.result()
 
@@ -163,6 +165,16 @@ class Rounds:
         if self.settings.coupled and is_diffusion(self.prior):
             self._step_in(self.prior, index, told)
         self.state.figures.append({**figures, "seconds": time.monotonic() - began})
+
+    def _part(self, index: int) -> tuple[float, float]:
+        """Where in the whole a round begins and ends."""
+        whole = self.count - 1 + self.settings.last
+        return index / whole, (index + 1) / whole if index + 1 < self.count else 1.0
+
+    def _share(self, index: int) -> float:
+        """Of the time that is left."""
+        begins, ends = self._part(index)
+        return (ends - begins) / (1 - begins)
 
     def _pictures(self, index: int, report: Report) -> list[Picture]:
         """What every view is fitted to in this round."""
@@ -205,6 +217,7 @@ class Rounds:
             for view, picture in zip(self.views, pictures, strict=True)
         ]
         settings, generator = self.settings, torch.Generator().manual_seed(self.settings.seed + index)
+        begins, ends = self._part(index)
         strategy = None
         if settings.density is not None:
             density = dataclasses.replace(settings.density, max_gaussians=settings.max_gaussians)
@@ -213,13 +226,13 @@ class Rounds:
             self.frozen,
             self.state.moving,
             views,
-            settings.steps,
+            round((ends - begins) * settings.steps * self.count),
             settings.joint,
             self.rasterizer,
             strategy,
             self.extent,
             report,
-            stretch=Stretch(index, self.count),
+            stretch=Stretch(begins, ends),
             seconds=seconds,
             seed=settings.seed,
         )

@@ -56,13 +56,13 @@ class JointSettings:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Which part of a longer optimisation this is: its rates and its strategy go on from the part before."""
+    """Which part of a longer optimisation this is, in 0..1: its rates and its strategy go on from the part before."""
 
-    index: int = 0
-    count: int = 1
+    begin: float = 0.0
+    end: float = 1.0
 
     def progress(self, fraction: float) -> float:
-        return (self.index + fraction) / self.count
+        return self.begin + (self.end - self.begin) * fraction
 
 
 def optimize_jointly(
@@ -85,7 +85,7 @@ def optimize_jointly(
     With less time than the steps take, there are fewer steps, and the rates fall all the same.
     """
     adam, began = Adam(start), time.monotonic()
-    generator = torch.Generator().manual_seed(1000 * seed + stretch.index)
+    generator = torch.Generator().manual_seed(1000 * seed + round(999 * stretch.begin))
     order: list[int] = []
     sizes = None
     step = 0
@@ -98,7 +98,8 @@ def optimize_jointly(
         loss = _step(adam, frozen, view, sizes, settings, rasterizer, strategy, rates)
         step += 1
         if strategy is not None:
-            strategy.update(stretch.index * steps + step, stretch.count * steps, adam, rates)
+            whole = round(steps / (stretch.end - stretch.begin))
+            strategy.update(round(stretch.begin * whole) + step, whole, adam, rates)
         if step == TRIAL_STEPS and math.isfinite(seconds):
             each = (time.monotonic() - began) / step
             steps = max(step, min(steps, int(seconds / each)))

@@ -83,7 +83,12 @@ def test_a_window_is_fitted_while_the_rest_stands_still(scene, views, rasterizer
 
 def test_later_stretches_move_less(scene, views, rasterizer):
     moved = [
-        float((fitted(scene.scene, views, rasterizer, stretch=Stretch(i, 4))[0].means - scene.scene.means).norm())
+        float(
+            (
+                fitted(scene.scene, views, rasterizer, stretch=Stretch(i / 4, i / 4 + 0.25))[0].means
+                - scene.scene.means
+            ).norm()
+        )
         for i in (0, 3)
     ]
     assert moved[1] < moved[0] / 5
