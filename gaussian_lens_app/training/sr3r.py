@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from gaussian_lens_app.methods.sr3r_inputs import looks_of, run_sr3r
-from gaussian_lens_app.methods.sr3r_views import FACTOR, UPSAMPLERS, LowLook, LowView, low_view, same_looks, shrunk
+from gaussian_lens_app.methods.sr3r_views import (
+    FACTOR,
+    UPSAMPLERS,
+    LowLook,
+    LowView,
+    enlarged_camera,
+    enlarged_mask,
+    low_view,
+    same_looks,
+    shrunk,
+)
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.shuffle_split import shuffle_split
 from gaussian_lens_app.networks.sr3r import SR3R
@@ -24,6 +34,7 @@ from gaussian_lens_app.training.data import files
 from gaussian_lens_app.training.perceptual import gradient_l1, ms_dssim
 from gaussian_lens_app.training.run import Trainee
 from gaussian_lens_app.training.samples import Sample, load_samples
+from gaussian_lens_app.training.scaffolds import unprojected
 
 RING_WEIGHT = 0.1
 """Pixels around the region count so much: what is changed there shows too."""
@@ -38,6 +49,9 @@ class SR3RSettings:
     data: Path
     """Folder of sample files (training/samples.py)."""
     upsampler: str = "bicubic"
+    direct: bool = False
+    """In the place of the scene, a Gaussian for every pixel of two enlarged photos, at the scene's depth: direct
+    regression, for comparison."""
     accumulate: int = 4
     """Samples an update."""
     views: tuple[int, int] = (2, 4)
@@ -214,15 +228,32 @@ def make_low_sample(
         return None
     views = tuple(low_view(one, UPSAMPLERS[settings.upsampler]) for one in small)
     scaffold, children = inputs.old, torch.zeros(len(inputs.old), dtype=torch.bool)
-    if split:
+    if settings.direct:
+        scaffold = pixel_scaffold(Gaussians.concat([inputs.frozen, inputs.old]), views[:2], rasterizer, inputs.mode)
+        children = torch.zeros(len(scaffold), dtype=torch.bool)
+    elif split:
         divided = shuffle_split(inputs.old)
         scaffold, children = divided.gaussians, divided.divided[divided.parents]
-    if len(scaffold) > settings.most_points:
+    if not 0 < len(scaffold) <= (4 if settings.direct else 1) * settings.most_points:
         return None
     looks = same_looks(looks_of(inputs.frozen, scaffold, views, rasterizer, inputs.mode), Tensor.half)
     with torch.no_grad():
         before = tuple(_error(inputs.frozen, inputs.old, one, rasterizer, inputs.mode) for one in sample.targets)
     return LowSample(inputs.frozen, scaffold, children, views, tuple(looks), sample.targets, before, inputs.mode)
+
+
+def pixel_scaffold(scene: Gaussians, views: Sequence[LowView], rasterizer: Rasterizer, mode: RenderMode) -> Gaussians:
+    """Gaussians for the pixels of the enlarged windows that show the region."""
+    layers = []
+    for view in views:
+        x0, y0, x1, y1 = view.low.rect
+        camera = enlarged_camera(view.low.camera, FACTOR)
+        rect = (FACTOR * x0, FACTOR * y0, FACTOR * x1, FACTOR * y1)
+        with torch.no_grad():
+            depth = rasterizer.render(scene, camera, mode=mode, crop=rect).depth
+        depth = depth * enlarged_mask(view.low.mask, FACTOR)
+        layers.append(unprojected(camera.cropped(rect), depth, view.enlarged, sigma=0.6, opacity=0.9))
+    return Gaussians.concat(layers)
 
 
 def everything(sample: Sample) -> Sample:

@@ -92,3 +92,21 @@ def test_perceptual_terms_are_zero_for_equal_pictures_and_see_blur():
     assert float(gradient_l1(shifted, photo)) < 1e-6
     assert float(ms_dssim(blurred, photo)) > 10 * float(ms_dssim(shifted, photo))
     assert float(gradient_l1(blurred, photo)) > 0.1
+
+
+def test_direct_regression_starts_from_pixels_at_the_scenes_depth(folder, fast_rasterizer):
+    """The comparison of the paper's tables: more Gaussians than the split scene, standing where the scene stands."""
+    settings = dataclasses.replace(settings_for(folder), direct=True)
+    sample = next(
+        s
+        for s in load_samples(folder / "train-procedural-000001.pt")
+        if make_low_sample(s, True, settings, fast_rasterizer) is not None
+    )
+    direct = make_low_sample(sample, True, settings, fast_rasterizer)
+    split = make_low_sample(sample, True, settings_for(folder), fast_rasterizer)
+    assert direct is not None
+    assert split is not None
+    assert len(split.scaffold) < 0.4 * len(direct.scaffold)
+    low, high = (sample.inputs.old.means.quantile(q, 0) for q in (0.02, 0.98))
+    inside = ((direct.scaffold.means > low - 0.3) & (direct.scaffold.means < high + 0.3)).all(-1)
+    assert float(inside.float().mean()) > 0.8
