@@ -42,9 +42,7 @@ CPU = ThreeDSRSettings()
 PUBLISHED = AdaptiveSettings(start=500, every=100, until=0.5, gradient=0.0008, reset_every=10**9)
 GPU = ThreeDSRSettings(
     long_side=500,
-    rounds=RoundSettings(
-        steps=5000, last=1.0, joint=JointSettings(), split=False, density=PUBLISHED, max_gaussians=2_000_000
-    ),
+    rounds=RoundSettings(steps=5000, joint=JointSettings(), split=False, density=PUBLISHED, max_gaussians=2_000_000),
 )
 """The paper's 4 x 5000 steps, Gaussians cloned and split in the first half of them."""
 
