@@ -36,15 +36,31 @@ def confirmed(
     A region is seldom of one piece: where the scene's depth is wrong, a fit explains each photo and no view between
     them. `frozen` + `before` is the scene as it was, `frozen` + `after` as it would be. Gaussians no photo shows pass.
     """
+    _, (harm, seen) = change_of_error(frozen, before, after, stops, rasterizer, mode)
+    return harm <= NEGLIGIBLE * seen
+
+
+def change_of_error(
+    frozen: Gaussians,
+    before: Gaussians,
+    after: Gaussians,
+    stops: Sequence[Target],
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """For `before` and for `after`: (how much worse the photos kept out got where each Gaussian shows, by its weight
+    there; that weight). What leaves a hole is told by where it stood, what puts up a veil by where it stands."""
     old, new = Gaussians.concat([frozen, before]), Gaussians.concat([frozen, after])
-    harm, seen = after.means.new_zeros(2, len(after))
+    sums = [scene.means.new_zeros(len(scene) - len(frozen), 2) for scene in (old, new)]
     for stop in stops:
         error = _error(old, stop, rasterizer, mode)
         change = _smoothed(_error(new, stop, rasterizer, mode) - (1 + TOLERANCE) * error)
         weights = torch.stack([change * stop.mask, stop.mask.float()], -1)
-        sums = rasterizer.contributions(new, stop.camera, weights, mode=mode, crop=stop.rect)[len(frozen) :]
-        harm, seen = harm + sums[:, 0], seen + sums[:, 1]
-    return harm <= NEGLIGIBLE * seen
+        for index, scene in enumerate((old, new)):
+            found = rasterizer.contributions(scene, stop.camera, weights, mode=mode, crop=stop.rect)
+            sums[index] += found[len(frozen) :]
+    first, second = (total.unbind(-1) for total in sums)
+    return (first[0], first[1]), (second[0], second[1])
 
 
 def _error(scene: Gaussians, stop: Target, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "h w"]:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
-from gaussian_lens_app.methods.confirm import confirmed
+from gaussian_lens_app.methods.confirm import NEGLIGIBLE, change_of_error
 from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, densified, regrown, settled
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look, squared_error
-from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs
+from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
 from gaussian_lens_app.methods.gaussian_lens_pass import prepare
 from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
 from gaussian_lens_app.methods.view_gradients import photo_scores
@@ -50,6 +50,8 @@ class DensificationSettings:
     """Photos of whole scenes are looked at in this size."""
     least_opacity: float = 0.005
     """Fainter Gaussians are left alone."""
+    largest: float = 70.0
+    """So are those with a standard deviation of more photo pixels than that: training has hardly any."""
     tile: int = 3000
     """Coarse Gaussians the network sees at once, a margin apart; eight times as many when they settle."""
     settle: bool = True
@@ -141,6 +143,7 @@ class GenerativeDensification:
             report("Looking for what is too coarse", index / len(windows))
             total += photo_scores(scene, window.camera, window.rect, window.photo, task.rasterizer, mode, absolute)
         free = task.region.selected & (scene.opacities > self.settings.least_opacity) & (total > 0)
+        free &= scene.scales.amax(1) < self.settings.largest * footprints(scene.means, windows)
         if self.settings.choose == "random":
             total = torch.rand(len(scene), generator=torch.Generator().manual_seed(task.seed)).to(total) + 1e-6
         return total * free
@@ -202,11 +205,15 @@ class GenerativeDensification:
     def _kept(
         self, task: Task, inputs: LensInputs, fine: Fine, stops: Sequence[Target], mode: RenderMode
     ) -> Bool[Tensor, "K"]:
-        """Which coarse Gaussians are replaced: families none of whose members the photos kept out object to."""
+        """Which coarse Gaussians are replaced: those whose families the photos kept out do not object to, neither where
+        the old one showed nor where the new ones do."""
         keep = torch.ones(len(inputs.old), dtype=torch.bool, device=task.scene.device)
         if stops:
-            good = confirmed(inputs.frozen, inputs.old, fine.gaussians, stops, task.rasterizer, mode)
-            keep[fine.ancestors[~good]] = False
+            both = change_of_error(inputs.frozen, inputs.old, fine.gaussians, stops, task.rasterizer, mode)
+            (before, seen_before), (after, seen_after) = both
+            families = torch.zeros(len(keep), 2, device=keep.device)
+            families.index_add_(0, fine.ancestors, torch.stack([after, seen_after], -1))
+            keep = (before <= NEGLIGIBLE * seen_before) & (families[:, 0] <= NEGLIGIBLE * families[:, 1])
         return keep
 
     def _patch(self, rows: Int[Tensor, "K"], fine: Fine, keep: Bool[Tensor, "K"], facts: dict[str, Any]) -> Patch:
