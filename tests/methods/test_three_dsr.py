@@ -19,6 +19,7 @@ from gaussian_lens_app.priors.upscalers import Bicubic
 from gaussian_lens_app.raster import for_device
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.select import select_region, whole_region
+from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
 from tests.scenes import Board, board
 
 FEW = RoundSettings(
@@ -250,3 +251,14 @@ def rounds_of(task: Task, prior, **more) -> Rounds:
     views, _ = small_views(task, 4, 24)
     nothing = task.scene.take(torch.arange(0))
     return Rounds(nothing, task.scene, views, prior, task.rasterizer, 1.0, dataclasses.replace(FEW, **more))
+
+
+def test_an_upgrade_of_a_whole_scene_is_judged_and_marked_as_invented(scene, rasterizer, monkeypatch):
+    monkeypatch.setitem(METHODS, "3dsr", ThreeDSR(QUICK))
+    request = UpgradeRequest(scene.scene, None, scene.capture, "3dsr", rasterizer, budget=Budget(2.0, 300))
+    result = upgrade(request)
+    edited = result.patch.apply(scene.scene)
+    assert result.patch.provenance["kind"] == "invented"
+    assert len(result.patch.provenance["rounds"]) == 4
+    assert len(edited) == len(result.patch.added)
+    assert result.verdict.sentence
