@@ -44,7 +44,7 @@ class DensificationSettings:
     """By the absolute view-space gradient (AbsGS), the plain one, or at random, to compare."""
     photos: int = 8
     """Photos that a tile, or a box, is looked at in; gradients of whole scenes come from all of `most_photos`."""
-    most_photos: int = 48
+    most_photos: int = 24
     """A whole scene is looked at in at most so many photos, spread over the capture."""
     long_side: int = 800
     """Photos of whole scenes are looked at in this size."""
@@ -58,6 +58,9 @@ class DensificationSettings:
     """Look at the fine Gaussians once more and correct them."""
     confirm_every: int = 6
     """Every so many photos one is kept out; families of Gaussians that it says got worse stay as they were. 0: none."""
+    outlier: float = 4.0
+    """Photos of a whole scene whose squared error is more than this times the median photo's are left out: something
+    moved in them, or their cameras are wrong."""
     exposure: bool = True
     """Match each photo's brightness to the others' first."""
     weights: Path | None = None
@@ -130,6 +133,8 @@ class GenerativeDensification:
         targets = [make_target(task.scene, capture, view, task.rasterizer, mode) for view in views]
         if settings.exposure:
             targets = matched_exposures(targets, task.scene, capture, task.rasterizer, mode)
+        if task.box is None:
+            targets = without_outliers(targets, settings.outlier)
         every = settings.confirm_every
         enough = every > 0 and len(targets) >= every
         kept = [i for i in range(len(targets)) if enough and i % every == every // 2]
@@ -232,6 +237,12 @@ def children_of_each(share: float, factors: Sequence[int] = (2, 4)) -> float:
         going = share * alive if number + 1 < len(factors) else 0.0
         total, alive = total + alive - going, going
     return total
+
+
+def without_outliers(windows: Sequence[Target], most: float) -> list[Target]:
+    """The windows whose squared error before the upgrade is at most so many times the median one."""
+    errors = torch.stack([(window.render.rgb - window.photo).square().mean() for window in windows])
+    return [window for window, error in zip(windows, errors, strict=True) if error <= most * errors.median()]
 
 
 def mode_at(mode: RenderMode, factor: float) -> RenderMode:

@@ -57,7 +57,7 @@ RELEASED = {
         "gaussian_lens_cpu.safetensors", "45f3ec9e5601728e040952dc925cb4fead588ee89a79de3ff1be526fef4ac437"
     ),
     "generative-densification": Released(
-        "generative_densification_cpu.safetensors", "58a9a24b553e2cced82e293b23d675b7fab7eecb05c77c0f2cd45c9b278f2c5c"
+        "generative_densification_cpu.safetensors", "03169c37925fbec4d007add3c05944d40ba0f1b1602ed7fdf1a9fd965bc70651"
     ),
     "gaussian-vae": Released(
         "gaussian_vae.safetensors", "a73de6938d061962e537834638df8da6d0ebedca61971c95c23e8614a0f9bcaa"

@@ -124,6 +124,16 @@ def test_the_same_task_gives_the_same_patch(boxed, weights):
     torch.testing.assert_close(first.added.means, second.added.means, atol=1e-6, rtol=0)
 
 
+def test_a_photo_that_shows_something_else_is_left_out(whole, weights):
+    photos = list(whole.capture.photos)
+    other = torch.flip(photos[1].load(), (0, 1)) // 3
+    photos[1] = dataclasses.replace(photos[1], source=other)
+    task = dataclasses.replace(whole, capture=dataclasses.replace(whole.capture, photos=tuple(photos)))
+    names = method(weights, exposure=False)(task, silent).provenance["photos"]
+    assert photos[1].name not in names
+    assert len(names) == 4
+
+
 def test_cancelling_stops_between_tiles(whole, weights):
     class Cancelled(Exception):
         pass
