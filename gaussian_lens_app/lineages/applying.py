@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,13 +60,17 @@ class Proposal:
     rows: Int[Tensor, "M"]
     seen: Sequences
     found: Next
+    """What to put in their place."""
+    chance: Float[Tensor, "M"]
+    """Of becoming two."""
 
 
-def propose(network: GaussianVAE, grown: Grown) -> Proposal:
-    """The predicted next nodes."""
+def propose(network: GaussianVAE, grown: Grown, shown: bool = True) -> Proposal:
+    """The predicted next nodes; without `shown`, as they are in lineages, however that looks."""
     rows = grown.own.nonzero()[:, 0]
     seen = sequences(grown.scene, grown.ancestors, rows)
-    return Proposal(rows, seen, predict(network, seen.known))
+    answer = predict(network, seen.known)
+    return Proposal(rows, seen, answer.shown if shown else answer.nodes, pair_chance(answer.nodes))
 
 
 def choose_pairs(
@@ -75,7 +78,7 @@ def choose_pairs(
 ) -> Bool[Tensor, "M"]:
     """Which of the proposal's rows become two; at most so many, the most sensitive first."""
     if variant == "whole":
-        wanted = pair_chance(proposal.found) > 0.5
+        wanted = proposal.chance > 0.5
     else:
         wanted = most_sensitive(sensitivity, share, grown.own)[proposal.rows]
     if int(wanted.sum()) <= most:
@@ -105,19 +108,3 @@ def stepped(grown: Grown, proposal: Proposal, pairs: Bool[Tensor, "M"], others: 
     changed[len(sources[0]) :] = True
     ancestors = tuple(level.take(source) for level in (*grown.ancestors[1:], grown.scene))
     return Grown(Gaussians.concat(parts), ancestors, grown.origins[source], grown.own[source], changed)
-
-
-def grow_blindly(
-    network: GaussianVAE, scene: Gaussians, steps: int, ancestors: Sequence[Gaussians] | None = None
-) -> list[Gaussians]:
-    """The scene after 1, 2, ... steps of the whole variant, no picture looked at."""
-    grown = Grown.start(scene, torch.ones(len(scene), dtype=torch.bool, device=scene.device))
-    if ancestors is not None:
-        grown = Grown(scene, tuple(ancestors), grown.origins, grown.own, grown.changed)
-    found = []
-    for _ in range(steps):
-        proposal = propose(network, grown)
-        pairs = choose_pairs(grown, proposal, grown.scene.opacities, "whole", 1.0, len(grown.scene))
-        grown = stepped(grown, proposal, pairs, others=True)
-        found.append(grown.scene)
-    return found

@@ -55,7 +55,7 @@ def appearance_errors(
     The number of children is given to all three; ancestors come from merging, as for a bare scene.
     """
     seen = sequences(scene, pseudo_ancestors(scene))
-    found = predict(network, seen.known)
+    found = predict(network, seen.known).nodes
     slots, exists = slotted(seen.nodes, after, parents)
     sums, count = {"predicted": 0.0, "relocation-split": 0.0, "copy-last": 0.0}, 0
     for slot in (ALONE, LOWER, UPPER):

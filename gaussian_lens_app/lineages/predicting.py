@@ -22,7 +22,7 @@ from gaussian_lens_app.lineages.nodes import (
     split_base,
     to_gaussians,
 )
-from gaussian_lens_app.networks.gaussian_vae import APPEARANCE, GEOMETRY, KNOWN, GaussianVAE, Known, Next
+from gaussian_lens_app.networks.gaussian_vae import APPEARANCE, GEOMETRY, KNOWN, Answer, GaussianVAE, Known, Next
 from gaussian_lens_app.scene import Gaussians
 
 CHUNK = 512
@@ -74,20 +74,23 @@ def _tokens(chain: Sequence[Nodes]) -> tuple[Float[Tensor, "N 4 11"], Float[Tens
     return torch.stack(geometry, 1), torch.stack(appearance, 1)
 
 
-def predict(network: GaussianVAE, known: Known, threads: int = 2) -> Next:
-    """The next nodes of all sequences, without gradients."""
-    starts = range(0, len(known.context), CHUNK)
+def predict(network: GaussianVAE, known: Known, threads: int = 2) -> Answer:
+    """What the networks say of all sequences, without gradients."""
 
-    def part(start: int) -> Next:
+    def part(start: int) -> Answer:
         window = slice(start, start + CHUNK)
         with torch.no_grad():
             return network(Known(known.geometry[window], known.appearance[window], known.context[window]))
 
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(part, starts))
-    if not parts:
-        parts = [network(known)]
-    return Next(*(torch.cat([getattr(part, name) for part in parts]) for name in ("geometry", "appearance", "kl")))
+        parts = list(pool.map(part, range(0, max(1, len(known.context)), CHUNK)))
+    nodes, shown = (
+        Next(
+            *(torch.cat([getattr(getattr(part, kind), name) for part in parts]) for name in ("geometry", "appearance"))
+        )
+        for kind in ("nodes", "shown")
+    )
+    return Answer(nodes, shown, torch.cat([part.kl for part in parts]))
 
 
 def pair_chance(found: Next) -> Float[Tensor, "N"]:
@@ -109,7 +112,7 @@ def slot_gaussians(nodes: Nodes, found: Next, slot: int, like: Gaussians) -> Gau
 
 
 def only(found: Next, rows: Tensor) -> Next:
-    return Next(found.geometry[rows], found.appearance[rows], found.kl[rows])
+    return Next(found.geometry[rows], found.appearance[rows])
 
 
 def weakened(found: Next, strength: float) -> Next:
@@ -120,4 +123,4 @@ def weakened(found: Next, strength: float) -> Next:
     quats = torch.nn.functional.normalize(geometry[..., 3:7] + still, dim=-1)
     geometry = torch.cat([geometry[..., :3], quats, geometry[..., 7:10], found.geometry[..., 10:]], -1)
     appearance = torch.cat([found.appearance[..., :-1] * strength, found.appearance[..., -1:]], -1)
-    return Next(geometry, appearance, found.kl)
+    return Next(geometry, appearance)

@@ -31,7 +31,7 @@ def sensitivity(
     seed: int = 0,
     report: Report = silent,
 ) -> Float[Tensor, "N"]:
-    """How much the pictures change, squared, when each Gaussian moves by its own size.
+    """How much the pictures change, squared, when each Gaussian moves; a picture each camera, world units.
 
     The diagonal of J^T J by Rademacher probes v: E[(J^T v)^2]; it needs no photo, only derivatives of renders.
     """
@@ -47,8 +47,7 @@ def sensitivity(
             signs = torch.randint(0, 2, rgb.shape, generator=generator).to(rgb) * 2 - 1
             (gradient,) = torch.autograd.grad((rgb * signs).sum(), means)
             total += gradient.square()
-    size = scene.log_scales.median(-1).values.exp()
-    return total.sum(-1) * size**2 / max(1, probes * len(cameras))
+    return total.sum(-1) / max(1, probes * len(cameras))
 
 
 def most_sensitive(

@@ -65,12 +65,26 @@ class Next:
     """Position in the parent's units, quaternion, log scales, exist."""
     appearance: Float[Tensor, "N 3 50"]
     """Spherical harmonics, colour, logit opacity, exist."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the networks say."""
+
+    nodes: Next
+    """What came next in lineages."""
+    shown: Next
+    """What to put in the scene."""
     kl: Float[Tensor, "N"]
     """Of both latents, by one sample; zeros when they are not sampled."""
 
 
 class GaussianVAE(nn.Module):
-    """Both models."""
+    """Both models. Each says two things: what the next nodes are, and what to show in their place.
+
+    A mean over all that the next nodes might be is no picture: the mean child is too opaque for where it would stand.
+    So one pair of heads learns what came next in lineages, the other what to change in a scene that has to look right.
+    """
 
     def __init__(self, config: VAEConfig | None = None):
         super().__init__()
@@ -78,16 +92,19 @@ class GaussianVAE(nn.Module):
         self.geometry = LineageVAE(GEOMETRY, GEOMETRY, self.config.geometry)
         self.appearance = LineageVAE(APPEARANCE, APPEARANCE + GATES, self.config.appearance)
 
-    def forward(self, known: Known, sampled: bool = False) -> Next:
+    def forward(self, known: Known, sampled: bool = False) -> Answer:
         """`sampled`: draw the latents instead of taking their means."""
-        geometry, first = self.geometry(known.geometry, known.context, sampled)
-        appearance, second = self.appearance(known.appearance, known.context, sampled)
-        geometry = bounded_geometry(geometry)
-        return Next(geometry, bounded_appearance(appearance, geometry[..., :3], known.context), first + second)
+        shapes, first = self.geometry(known.geometry, known.context, sampled)
+        looks, second = self.appearance(known.appearance, known.context, sampled)
+        said = []
+        for shape, look in zip(shapes, looks, strict=True):
+            geometry = bounded_geometry(shape)
+            said.append(Next(geometry, bounded_appearance(look, geometry[..., :3], known.context)))
+        return Answer(said[0], said[1], first + second)
 
 
 class LineageVAE(nn.Module):
-    """Sequences of nodes with F features -> (the next node's slots of O numbers each, KL divergence)."""
+    """Sequences of nodes with F features -> (the next node's slots by either head, O numbers each; KL divergence)."""
 
     def __init__(self, features: int, outputs: int, config: LineageConfig):
         super().__init__()
@@ -102,13 +119,14 @@ class LineageVAE(nn.Module):
         self.latent = nn.Linear(config.latent, width)
         self.decoder = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, SLOTS * outputs)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.nodes, self.shown = (nn.Linear(width, SLOTS * outputs) for _ in range(2))
+        for head in (self.nodes, self.shown):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
 
     def forward(
         self, nodes: Float[Tensor, "N 4 F"], context: Float[Tensor, "N 38"], sampled: bool
-    ) -> tuple[Float[Tensor, "N 3 O"], Float[Tensor, "N"]]:
+    ) -> tuple[tuple[Float[Tensor, "N 3 O"], Float[Tensor, "N 3 O"]], Float[Tensor, "N"]]:
         surroundings = self.context(context)
         tokens = self.embed(nodes) + self.steps
         tokens = torch.cat([tokens[:, :-1], tokens[:, -1:] + surroundings[:, None]], 1)
@@ -124,7 +142,9 @@ class LineageVAE(nn.Module):
         for layer in self.decoder[:-1]:
             tokens = layer(tokens)
         last = self.decoder[-1](tokens, only_last=True)
-        return self.head(self.norm(last[:, 0])).unflatten(-1, (SLOTS, -1)), kl
+        features = self.norm(last[:, 0])
+        nodes, shown = (head(features).unflatten(-1, (SLOTS, -1)) for head in (self.nodes, self.shown))
+        return (nodes, shown), kl
 
 
 class Layer(nn.Module):

@@ -73,12 +73,12 @@ class VAETrainee:
         self.validation, self.validation_windows = validation, validation_windows
 
     def losses(self, network: nn.Module, number: int, progress: float) -> Mapping[str, float]:
-        """One batch of families and one window of a photo."""
+        """One batch of families and some windows of photos."""
         assert isinstance(network, GaussianVAE)
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + number)
         batch = self._batch(number, generator)
         found = network(batch.known, sampled=True)
-        parts = family_losses(found, batch, self.settings)
+        parts = family_losses(found.nodes, batch)
         weighted = sum(getattr(self.settings, name) * value for name, value in parts.items())
         loss = weighted + self.settings.kl * cyclic(number, self.settings.cycle) * found.kl.mean()
         loss.backward()
@@ -87,6 +87,14 @@ class VAETrainee:
         if self.settings.picture and self.windows:
             figures["gain_db"] = self._picture(network, number)
         return figures
+
+    @staticmethod
+    def only_nodes(network: GaussianVAE) -> GaussianVAE:
+        """The network with all but the heads of next nodes frozen, so that pictures stay what they are."""
+        network.requires_grad_(False)
+        network.geometry.nodes.requires_grad_(True)
+        network.appearance.nodes.requires_grad_(True)
+        return network
 
     def _batch(self, number: int, generator: torch.Generator) -> Families:
         """Rows of a few files, some ancestors hidden."""
@@ -153,7 +161,7 @@ def _rows(part: Families, count: int, generator: torch.Generator) -> Families:
     return part.map(lambda tensor: tensor[rows].float() if tensor.is_floating_point() else tensor[rows])
 
 
-def family_losses(found: Next, batch: Families, settings: VAESettings) -> dict[str, Tensor]:
+def family_losses(found: Next, batch: Families) -> dict[str, Tensor]:
     """Mean losses over the slots that there are, unweighted, by the name of their weight."""
     there = batch.exists & batch.observed[:, None]
     opacity = (batch.base_logits + found.appearance[..., 48]).sigmoid()
@@ -187,14 +195,14 @@ def family_chamfer(found: Float[Tensor, "N 3 3"], wanted: Float[Tensor, "N 3 3"]
 
 def family_figures(network: GaussianVAE, parts: Sequence[Families]) -> dict[str, float]:
     """Errors of predicted nodes as parts of those of a plain split (or copy, where there is one child)."""
-    settings, sums = VAESettings(), {"appearance": 0.0, "chamfer": 0.0, "exist": 0.0}
+    sums = {"appearance": 0.0, "chamfer": 0.0, "exist": 0.0}
     plain = dict(sums)
     for part in parts:
         part = part.map(lambda tensor: tensor[:2000].float() if tensor.is_floating_point() else tensor[:2000])
-        found = network(part.known)
-        still = Next(torch.zeros_like(found.geometry), torch.zeros_like(found.appearance), found.kl)
+        found = network(part.known).nodes
+        still = Next(torch.zeros_like(found.geometry), torch.zeros_like(found.appearance))
         for total, values in ((sums, found), (plain, still)):
-            losses = family_losses(values, part, settings)
+            losses = family_losses(values, part)
             for name in total:
                 total[name] += float(losses[name])
     return {f"{name}_ratio": sums[name] / max(plain[name], 1e-9) for name in sums}
@@ -232,7 +240,7 @@ def window_errors(
 
 
 def _children(network: GaussianVAE, windows: Windows, rows: Int[Tensor, "M"], share: float, others: bool) -> Gaussians:
-    found, nodes = network(windows.known(rows)), windows.seen.nodes.take(rows)
+    found, nodes = network(windows.known(rows)).shown, windows.seen.nodes.take(rows)
     scene = windows.scene.take(rows)
     pair = windows.rank[rows] < share
     two, one = (nodes.take(pair), only(found, pair)), (nodes.take(~pair), only(found, ~pair))

@@ -108,9 +108,10 @@ def examples(
     validation_capture: str,
     rows: int,
     rasterizer: Rasterizer,
+    pictures: bool = True,
 ) -> tuple[list[Families], list[Windows], list[Families], list[Windows]]:
-    """(families, windows) that train and (families, windows) that validate, from files."""
-    decals = read_decals(captures)
+    """(families, windows) that train and the same that validate, from files; no windows unless `pictures`."""
+    decals = read_decals(captures) if pictures else []
     folders = {capture.name: capture for capture in captures}
     made: dict[str, tuple[list[Families], list[Windows]]] = {"train": ([], []), "val": ([], [])}
     for seed, path in enumerate(sorted(data.glob("*.pt"))):
@@ -121,9 +122,9 @@ def examples(
         made[split][0].extend(all_families(grown, rows, seed))
         # A scene of middling size, and now and then the largest, seen two and a half to four times as close.
         number, factor = (3, 3.0) if seed % 2 else (len(grown.levels) - 1, 3.0)
-        if split == "train" or grown.procedural:
+        if pictures and (split == "train" or grown.procedural):
             made[split][1].append(windows_of_grown(grown, number, factor, decals, rasterizer))
-    for scene in scenes:
+    for scene in scenes if pictures else ():
         split = "val" if scene.stem == validation_capture else "train"
         made[split][1].append(windows_of_scene(folders[scene.stem], scene, rasterizer))
     if not made["train"][0]:

@@ -28,7 +28,7 @@ def weights(folder: Path, strength: float) -> Path:
     torch.manual_seed(0)
     network = GaussianVAE()
     for model in (network.geometry, network.appearance):
-        torch.nn.init.normal_(model.head.weight, std=strength)
+        torch.nn.init.normal_(model.shown.weight, std=strength)
     path = folder / "vae.safetensors"
     save_network(path, network.state_dict(), network.config, {})
     return path

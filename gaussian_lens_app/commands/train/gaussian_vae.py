@@ -42,6 +42,9 @@ class TrainGaussianVAE:
     picture: float = 2.0
     """Weight of the pictures' loss; 0: lineages alone, as the paper does."""
 
+    nodes_only: bool = False
+    """Train only the heads that say what the next nodes are, on lineages alone; pictures stay what they are."""
+
     def run(self) -> None:
         from gaussian_lens_app.networks.gaussian_vae import VAEConfig
 
@@ -65,5 +68,9 @@ class TrainGaussianVAE:
         from gaussian_lens_app.training.lineages import examples
 
         settings = VAESettings(batch=self.batch, picture=self.picture, seed=self.run_options.seed)
-        parts = examples(self.data, self.captures, self.scenes, self.validation_capture, self.rows, rasterizer)
-        return VAETrainee(GaussianVAE(), settings, *parts, rasterizer)
+        pictures = self.picture > 0 and not self.nodes_only
+        found = examples(
+            self.data, self.captures, self.scenes, self.validation_capture, self.rows, rasterizer, pictures
+        )
+        network = VAETrainee.only_nodes(GaussianVAE()) if self.nodes_only else GaussianVAE()
+        return VAETrainee(network, settings, *found, rasterizer)
