@@ -16,8 +16,8 @@ from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo
 LONG_SIDE = 400
 TURN = math.radians(9)
 """Cameras beside the box's are turned so far about what is in the box."""
-RING = 12
-"""Cameras around a scene that is looked at from nowhere in particular."""
+AROUND = 18
+"""Cameras around a scene that is looked at from nowhere in particular: most of it is seen by several."""
 DISTANCE = 1.4
 """Of those cameras, in radii of the ball that holds nine tenths of the scene."""
 
@@ -30,7 +30,7 @@ def own_views(
     mode: RenderMode,
     report: Report = silent,
 ) -> Capture:
-    """A capture of low-resolution pictures of the scene: around the box's camera, or from a ring around the scene."""
+    """A capture of low-resolution pictures of the scene: around the box's camera, or from all around the scene."""
     cameras = _beside(scene, selected, box.camera) if box is not None else _around(scene)
     photos = []
     for number, camera in enumerate(cameras):
@@ -62,25 +62,21 @@ def _turned(camera: Camera, centre: Float[Tensor, "3"], axis: Float[Tensor, "3"]
 
 
 def _around(scene: Gaussians) -> list[Camera]:
-    """Cameras on a ring, raised a little, all looking at the scene's middle; up is where the scene is thinnest."""
+    """Cameras evenly all around the scene (a Fibonacci sphere), looking at its middle."""
     means = scene.means.cpu()
     centre = means.median(0).values
-    near = (means - centre).norm(dim=-1).argsort()[: max(1, len(means) * 9 // 10)]
-    radius = float((means[near] - centre).norm(dim=-1).max().clamp_min(1e-6))
-    spread = means[near] - centre
-    _, directions = torch.linalg.eigh(spread.T @ spread)
-    up, first = directions[:, 0], directions[:, 2]
-    second = torch.linalg.cross(up, first)
+    near = (means - centre).norm(dim=-1).sort().values[: max(1, len(means) * 9 // 10)]
+    distance = DISTANCE * float(near[-1].clamp_min(1e-6))
     focal = LONG_SIDE / (2 * math.tan(math.radians(30)))
     K = torch.tensor([[focal, 0, LONG_SIDE / 2], [0, focal, LONG_SIDE / 2], [0, 0, 1.0]])
     cameras = []
-    for number in range(RING):
-        angle = 2 * math.pi * number / RING
-        place = centre + DISTANCE * radius * (math.cos(angle) * first + math.sin(angle) * second + 0.3 * up)
-        forward = F.normalize(centre - place, dim=0)
-        right = F.normalize(torch.linalg.cross(forward, up), dim=0)
+    for number in range(AROUND):
+        height = 1 - (2 * number + 1) / AROUND
+        angle, width = number * math.pi * (3 - math.sqrt(5)), math.sqrt(1 - height**2)
+        forward = -torch.tensor([width * math.cos(angle), height, width * math.sin(angle)])
+        right = F.normalize(torch.linalg.cross(forward, torch.tensor([0.0, -1.0, 0.0])), dim=0)
         R = torch.stack([right, torch.linalg.cross(forward, right), forward])
         viewmat = torch.eye(4)
-        viewmat[:3, :3], viewmat[:3, 3] = R, -R @ place
+        viewmat[:3, :3], viewmat[:3, 3] = R, -R @ (centre - distance * forward)
         cameras.append(Camera(viewmat, K, LONG_SIDE, LONG_SIDE))
     return cameras

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gaussian_lens_app.errors import NeedsMissing, NothingSelected
+from gaussian_lens_app.errors import MethodError, NeedsMissing, NothingSelected
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.gaussian_lens_inputs import footprints
@@ -87,6 +87,10 @@ class SR3R:
                 break
             parts.append(self._run(task, network, piece, photos, split))
             task.preview(self._patch(task, parts, photos, derived, len(todo)))
+        if not any(len(part.rows) for part in parts):
+            raise MethodError(
+                "No two photos show enough of any Gaussian here to sharpen it: try `split`, or more photos."
+            )
         return self._patch(task, parts, photos, derived, len(todo))
 
     def _network(self, device: str) -> Network:
