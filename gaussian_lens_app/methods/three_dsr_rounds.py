@@ -104,7 +104,8 @@ class Chain:
     """As it was decoded last."""
 
     def to_disk(self) -> dict[str, Any]:
-        return {"generator": self.generator.get_state(), "x_t": self.x_t, "picture": self.picture}
+        picture = self.picture if self.x_t is None else None  # else it is decoded again
+        return {"generator": self.generator.get_state(), "x_t": self.x_t, "picture": picture}
 
     @staticmethod
     def from_disk(saved: dict[str, Any]) -> Chain:
@@ -198,6 +199,7 @@ class Rounds:
         if index == 0:
             for number in range(self.count):
                 chain.picture = _next(prior, view, chain, number)
+            chain.x_t = None
         assert chain.picture is not None
         return chain.picture
 
