@@ -94,10 +94,11 @@ class UpgradeSection:
         """One upgrade for each of the worst places, without a box."""
         session, chosen = self.desk.session, self.chosen
         assert session.capture is not None
+        assert chosen is not None
         boxes = worst_places(session.scene, session.capture, session.rasterizer, session.mode)
         if not boxes:
             self.desk.tell(client, "Nothing to upgrade", "The scene shows all that the photos do.")
-        for box in boxes if chosen is not None else ():
+        for box in boxes:
             self.run(chosen.name, box=box)
 
     def _stop(self) -> None:
