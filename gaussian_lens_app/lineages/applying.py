@@ -63,6 +63,8 @@ class Proposal:
     """What to put in their place."""
     chance: Float[Tensor, "M"]
     """Of becoming two."""
+    shown: bool = True
+    """False: the nodes as they are in lineages, however that looks."""
 
 
 def propose(network: GaussianVAE, grown: Grown, shown: bool = True) -> Proposal:
@@ -70,7 +72,7 @@ def propose(network: GaussianVAE, grown: Grown, shown: bool = True) -> Proposal:
     rows = grown.own.nonzero()[:, 0]
     seen = sequences(grown.scene, grown.ancestors, rows)
     answer = predict(network, seen.known)
-    return Proposal(rows, seen, answer.shown if shown else answer.nodes, pair_chance(answer.nodes))
+    return Proposal(rows, seen, answer.shown if shown else answer.nodes, pair_chance(answer.nodes), shown)
 
 
 def choose_pairs(
@@ -99,9 +101,8 @@ def stepped(grown: Grown, proposal: Proposal, pairs: Bool[Tensor, "M"], others: 
         if slot == ALONE and not others:
             continue
         rows = proposal.rows[chosen]
-        parts.append(
-            slot_gaussians(proposal.seen.nodes.take(chosen), only(found, chosen), slot, grown.scene.take(rows))
-        )
+        nodes, like = proposal.seen.nodes.take(chosen), grown.scene.take(rows)
+        parts.append(slot_gaussians(nodes, only(found, chosen), slot, like, proposal.shown))
         sources.append(rows)
     source = torch.cat(sources)
     changed = grown.changed[source].clone()

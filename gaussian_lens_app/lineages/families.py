@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gaussian_lens_app.lineages.growing import Level
 from gaussian_lens_app.lineages.merging import merged, pseudo_levels
-from gaussian_lens_app.lineages.nodes import Nodes, appearance_between, geometry_between, split_base
+from gaussian_lens_app.lineages.nodes import Nodes, appearance_between, geometry_between
 from gaussian_lens_app.lineages.predicting import ALONE, LOWER, UPPER, pseudo_ancestors, sequences
 from gaussian_lens_app.networks.gaussian_vae import KNOWN, SLOTS, Known
 from gaussian_lens_app.scene import Gaussians
@@ -78,8 +78,8 @@ def _families(
     seen = sequences(scene, ancestors, some)
     slots, exists = slotted(Nodes.of(scene), children, parents)
     geometry, appearance, base_logits = [], [], []
-    for slot, nodes in enumerate(slots):
-        base = seen.nodes if slot == ALONE else split_base(seen.nodes)
+    base = seen.nodes
+    for nodes in slots:
         then = nodes.take(some).turned_to(seen.nodes.axes)
         geometry.append(geometry_between(base, then, seen.nodes.units))
         appearance.append(appearance_between(base, then))

@@ -61,7 +61,7 @@ def appearance_errors(
     for slot in (ALONE, LOWER, UPPER):
         there = exists[:, slot]
         rivals = {
-            "predicted": slot_nodes(seen.nodes, found, slot),
+            "predicted": slot_nodes(seen.nodes, found, slot, shown=False),
             "relocation-split": seen.nodes if slot == ALONE else split_base(seen.nodes),
             "copy-last": seen.nodes,
         }

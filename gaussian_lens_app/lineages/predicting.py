@@ -99,16 +99,19 @@ def pair_chance(found: Next) -> Float[Tensor, "N"]:
     return torch.sigmoid((logits[:, LOWER] + logits[:, UPPER]) / 2 - logits[:, ALONE])
 
 
-def slot_nodes(nodes: Nodes, found: Next, slot: int) -> Nodes:
-    """The predicted node of one slot, for every sequence. Differentiable."""
-    base = nodes if slot == ALONE else split_base(nodes)
+def slot_nodes(nodes: Nodes, found: Next, slot: int, shown: bool = True) -> Nodes:
+    """The predicted node of one slot, for every sequence. Differentiable.
+
+    What is shown starts from a split that keeps the picture, what came next in lineages from a copy of the parent.
+    """
+    base = split_base(nodes) if shown and slot != ALONE else nodes
     return child(base, nodes, found.geometry[:, slot], found.appearance[:, slot])
 
 
-def slot_gaussians(nodes: Nodes, found: Next, slot: int, like: Gaussians) -> Gaussians:
+def slot_gaussians(nodes: Nodes, found: Next, slot: int, like: Gaussians, shown: bool = True) -> Gaussians:
     """The same as Gaussians; `like` are those that the nodes describe. Differentiable."""
     quats = product(quaternions(nodes.axes), found.geometry[:, slot, 3:7])
-    return to_gaussians(slot_nodes(nodes, found, slot), quats, like)
+    return to_gaussians(slot_nodes(nodes, found, slot, shown), quats, like)
 
 
 def only(found: Next, rows: Tensor) -> Next:
