@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gaussian_lens_app import formats
-from gaussian_lens_app.errors import GsrError, MethodError
+from gaussian_lens_app.errors import GsrError, JobCancelled, MethodError
 from gaussian_lens_app.jobs import Job, LatestOnly, Report, Worker, within
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
@@ -40,7 +40,7 @@ from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.proposal import Proposal
 from gaussian_lens_app.session.selecting import Selector
 from gaussian_lens_app.session.workspace import Workspace
-from gaussian_lens_app.upgrade import UpgradeRequest, UpgradeResult, upgrade
+from gaussian_lens_app.upgrade import UpgradeRequest, UpgradeResult, until_cancelled, upgrade
 
 log = logging.getLogger(__name__)
 
@@ -236,10 +236,14 @@ class Session:
             try:
                 with memory_errors_as_sentences("the upgrade"):
                     result = self._upgrade(request, within(report, 0.0, 0.98))
+                report("Swapping in", 0.99)
+                self.experience.learn(method, result, budget)
+            except JobCancelled as stop:
+                if not isinstance(stop.kept, Patch):
+                    raise
+                result = until_cancelled(request, stop.kept)
             finally:
                 self._show(None, base)
-            report("Swapping in", 0.99)
-            self.experience.learn(method, result, budget)
             return self._land(Proposal.of(name, method, box, result, base, again))
 
         return self._worker.submit(name, work, self._job_changed)

@@ -3,11 +3,13 @@
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.methods import Scope, find_method
+from gaussian_lens_app.scene import Patch
+from gaussian_lens_app.select import whole_region
 from gaussian_lens_app.upgrade.line import photos_resolve, run_line
 from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
 from gaussian_lens_app.upgrade.whole import upgrade_by_blocks
 
-__all__ = ["UpgradeRequest", "UpgradeResult", "Verdict", "by_blocks", "photos_resolve", "upgrade"]
+__all__ = ["UpgradeRequest", "UpgradeResult", "Verdict", "by_blocks", "photos_resolve", "until_cancelled", "upgrade"]
 
 
 def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
@@ -16,6 +18,12 @@ def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     A whole scene is upgraded block by block by methods that work on boxes only.
     """
     return upgrade_by_blocks(request, report) if by_blocks(request) else run_line(request, report)
+
+
+def until_cancelled(request: UpgradeRequest, kept: Patch) -> UpgradeResult:
+    """What a method had finished when the user stopped it, to be shown as it is; nobody has judged it."""
+    verdict = Verdict(True, False, None, None, None, "Stopped: what was finished until then. Detail not verified.")
+    return UpgradeResult(kept, request.region or whole_region(request.scene, None), verdict, {})
 
 
 def by_blocks(request: UpgradeRequest) -> bool:

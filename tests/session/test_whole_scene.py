@@ -8,7 +8,7 @@ from fakes import Scripted, patch_of, random_scene, result_of, same_bits, sessio
 from scenes import write_capture
 
 from gaussian_lens_app import cli
-from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.errors import JobCancelled, MethodError
 from gaussian_lens_app.formats import load, save
 from gaussian_lens_app.methods import METHODS, Budget
 from gaussian_lens_app.methods.base import Needs, Scope
@@ -114,6 +114,22 @@ def test_a_failed_upgrade_leaves_nothing_of_its_pieces():
     with pytest.raises(MethodError):
         session.upgrade(None, "brighter").result(5)
     assert session.preview is None
+    session.close()
+
+
+def test_a_cancelled_upgrade_keeps_what_its_method_says_is_of_use():
+    def make(request):
+        stop = JobCancelled("Stopped.")
+        stop.kept = patch_of([0], random_scene(4))
+        raise stop
+
+    session = session_of(random_scene(3), Scripted(make))
+    outcome = session.upgrade(None, "brighter").result(5)
+    assert outcome.applied
+    assert not outcome.verdict.verified
+    assert len(session.scene) == 6
+    session.undo()
+    assert len(session.scene) == 3
     session.close()
 
 
