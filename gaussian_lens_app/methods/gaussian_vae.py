@@ -36,6 +36,8 @@ class VAEMethodSettings:
     cameras: int = 12
     """Views that say what the picture depends on: the capture's, or synthetic ones around what is upgraded."""
     probes: int = 2
+    strength: float = 1.0
+    """How far changes go, 0 to 1."""
     least_db: float = 28.0
     """Seen small, the result must look like the input to so many dB; changes are halved until it does."""
     weights: Path | None = None
@@ -89,7 +91,7 @@ class GaussianVAEMethod:
         proposal = propose(network, grown)
         room = max(0, task.budget.gaussians - (len(grown.scene) - len(task.scene)))
         pairs = choose_pairs(grown, proposal, values, settings.variant, settings.share, room)
-        strength = 1.0
+        strength = settings.strength
         while True:
             report("Comparing with the scene as it was", 0.8 + 0.05 / strength**0.5)
             after = stepped(grown, proposal, pairs, settings.variant != "targeted", strength)

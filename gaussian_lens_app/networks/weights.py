@@ -60,7 +60,7 @@ RELEASED = {
         "generative_densification_cpu.safetensors", "03169c37925fbec4d007add3c05944d40ba0f1b1602ed7fdf1a9fd965bc70651"
     ),
     "gaussian-vae": Released(
-        "gaussian_vae.safetensors", "89661d42e034d72f87363b2d03c047058951e2f0b07e3e70d3d45086c32a595e"
+        "gaussian_vae.safetensors", "e7f1d10cdb02db6094b45fd05ed81e31b7503cf92420e2754c938e3ac3434fe4"
     ),
     "sr3r": Released(
         "sr3r_cpu.safetensors", "51b9652610166f62d4009c5f421c3fc8478a2cd6dfd6905276d8c47a6ce77f93"
