@@ -55,11 +55,12 @@ def test_an_update_lowers_the_loss_of_the_sample_it_looked_at(folder, fast_raste
     settings = settings_for(folder)
     samples = load_samples(folder / "train-procedural-000001.pt")
     low = next(one for s in samples if (one := make_low_sample(s, True, settings, fast_rasterizer)) is not None)
-    trainee = SR3RTrainee(SR3R(TINY), settings, tmp_path, fast_rasterizer)
-    adam = torch.optim.Adam(trainee.network.parameters(), 2e-3)
+    network = SR3R(TINY)
+    trainee = SR3RTrainee(network, settings, tmp_path, fast_rasterizer)
+    adam = torch.optim.Adam(network.parameters(), 2e-3)
     gains = []
     for _ in range(8):
-        gains.append(trainee.run(trainee.network, low, 1.0))
+        gains.append(trainee.run(network, low, 1.0))
         adam.step()
         adam.zero_grad()
     assert gains[-1] > gains[0] + 0.05
