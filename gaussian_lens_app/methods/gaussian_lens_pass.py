@@ -15,13 +15,13 @@ from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
 from gaussian_lens_app.methods.gaussian_lens_tiles import tiles
+from gaussian_lens_app.methods.rays import encoded_rays
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.gaussian_lens import RESIDUAL_GAIN, GaussianLens, Points
 from gaussian_lens_app.networks.image_network import padded_stack
 from gaussian_lens_app.networks.residuals import applied, own_axes
 from gaussian_lens_app.networks.views import Views
 from gaussian_lens_app.raster import Rasterizer
-from gaussian_lens_app.raster.sh import sh_basis
 from gaussian_lens_app.scene import SH_C0, Gaussians
 
 
@@ -163,12 +163,13 @@ def as_views(prepared: Prepared, looks: Sequence[Look], stride: int, rows: Seque
     images = [_channels(every[row], prepared.first[row], looks[row], prepared.backgrounds[row]) for row in rows]
     stacked = padded_stack(images, 4 * stride, _largest(every))
     height, width = stacked.shape[-2] // stride, stacked.shape[-1] // stride
+    cameras, means = [window.camera.cropped(window.rect) for window in windows], prepared.inputs.union.means
     sizes = torch.tensor([[window.rect[2] - window.rect[0], window.rect[3] - window.rect[1]] for window in windows])
     return Views(
         images=stacked,
-        rays=_rays(prepared, windows, height, width, stride),
+        rays=encoded_rays(cameras, means, height, width, stride, every[0].camera),
         viewmats=torch.stack([window.camera.viewmat for window in windows]),
-        Ks=torch.stack([window.camera.cropped(window.rect).K for window in windows]),
+        Ks=torch.stack([camera.K for camera in cameras]),
         sizes=sizes.to(stacked),
     )
 
@@ -199,30 +200,6 @@ def _largest(windows: Sequence[Target]) -> tuple[int, int]:
     """Height and width that hold any of the windows."""
     rects = [window.rect for window in windows]
     return max(rect[3] - rect[1] for rect in rects), max(rect[2] - rect[0] for rect in rects)
-
-
-def _rays(
-    prepared: Prepared, windows: Sequence[Target], height: int, width: int, stride: int
-) -> Float[Tensor, "V 32 h w"]:
-    """Encoded rays, in the axes of the first of all windows' cameras around the region's middle, lengths by its
-    radius."""
-    means = prepared.inputs.union.means
-    centre = means.median(0).values
-    radius = (means - centre).norm(dim=-1).quantile(0.9).clamp_min(1e-9) if len(means) < 2**23 else means.std()
-    axes = prepared.inputs.windows[0].camera.viewmat[:3, :3]
-    encoded = []
-    for window in windows:
-        camera = window.camera.cropped(window.rect)
-        rows = (torch.arange(height, device=means.device) + 0.5) * stride
-        columns = (torch.arange(width, device=means.device) + 0.5) * stride
-        pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
-        ends = camera.unproject(pixels, torch.ones_like(pixels[..., 0]))
-        directions = F.normalize(ends - camera.position, dim=-1) @ axes.T
-        moments = torch.linalg.cross(((camera.position - centre) @ axes.T / radius).expand_as(directions), directions)
-        flat = torch.cat([directions.reshape(-1, 3), F.normalize(moments.reshape(-1, 3), dim=-1)])
-        basis = sh_basis(3, flat).view(2, height, width, 16)
-        encoded.append(torch.cat([basis[0], basis[1]], -1).permute(2, 0, 1))
-    return torch.stack(encoded)
 
 
 def _mean_directions(means: Float[Tensor, "P 3"], windows: Sequence[Target]) -> Float[Tensor, "P 3"]:

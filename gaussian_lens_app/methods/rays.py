@@ -14,16 +14,21 @@ from gaussian_lens_app.scene import Camera
 
 
 def encoded_rays(
-    cameras: Sequence[Camera], means: Float[Tensor, "P 3"], height: int, width: int, stride: int
+    cameras: Sequence[Camera],
+    means: Float[Tensor, "P 3"],
+    height: int,
+    width: int,
+    stride: int,
+    frame: Camera | None = None,
 ) -> Float[Tensor, "V 32 h w"]:
     """Degree 3 harmonics of direction and moment (Pluecker coordinates) of every `stride`-th pixel's ray.
 
-    In the axes of the first camera around the middle of `means`, lengths by their radius, so that nothing depends on
-    the world's frame. Cameras are those of the windows (`Camera.cropped`).
+    In the axes of `frame`, or the first camera, around the middle of `means`, lengths by their radius, so that nothing
+    depends on the world's frame. Cameras are those of the windows (`Camera.cropped`).
     """
     centre = means.median(0).values
     radius = (means - centre).norm(dim=-1).quantile(0.9).clamp_min(1e-9) if len(means) < 2**23 else means.std()
-    axes = cameras[0].viewmat[:3, :3]
+    axes = (frame or cameras[0]).viewmat[:3, :3]
     encoded = []
     for camera in cameras:
         rows = (torch.arange(height, device=means.device) + 0.5) * stride

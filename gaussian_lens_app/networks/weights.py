@@ -62,9 +62,7 @@ RELEASED = {
     "gaussian-vae": Released(
         "gaussian_vae.safetensors", "e7f1d10cdb02db6094b45fd05ed81e31b7503cf92420e2754c938e3ac3434fe4"
     ),
-    "sr3r": Released(
-        "sr3r_cpu.safetensors", "51b9652610166f62d4009c5f421c3fc8478a2cd6dfd6905276d8c47a6ce77f93"
-    ),
+    "sr3r": Released("sr3r_cpu.safetensors", "51b9652610166f62d4009c5f421c3fc8478a2cd6dfd6905276d8c47a6ce77f93"),
     "plane-sweep": Released(
         "plane_sweep.safetensors", "aa69f8829b227de19c602f96a46f3070505b637d88b957f250ac0fa7e791e0e7"
     ),
