@@ -31,8 +31,9 @@ class VAEMethodSettings:
     """Steps of half as much resolution again, each applied to the result of the one before (the paper's +1 to +4)."""
     variant: Variant = "guided"
     """targeted, guided or whole."""
-    share: float = 0.25
-    """Part of the Gaussians, those the picture depends on most, that become two."""
+    share: float = 0.0
+    """Part of the Gaussians, those the picture depends on most, that become two; 0: each becomes one. On the training
+    captures pairs cost more than they bring: banana +0.19 dB without, -0.05 dB with a quarter."""
     cameras: int = 12
     """Views that say what the picture depends on: the capture's, or synthetic ones around what is upgraded."""
     probes: int = 2
@@ -84,9 +85,10 @@ class GaussianVAEMethod:
     ) -> tuple[Grown, float]:
         """(one step further, the strength it was taken with)."""
         settings = self.settings
-        values = sensitivity(
-            grown.scene, cameras, task.rasterizer, task.mode, settings.probes, task.seed, within(report, 0.0, 0.5)
-        )
+        values = torch.zeros_like(grown.scene.opacities)
+        if settings.share or settings.variant == "whole":
+            told = within(report, 0.0, 0.5)
+            values = sensitivity(grown.scene, cameras, task.rasterizer, task.mode, settings.probes, task.seed, told)
         report("Predicting children", 0.5)
         proposal = propose(network, grown)
         room = max(0, task.budget.gaussians - (len(grown.scene) - len(task.scene)))

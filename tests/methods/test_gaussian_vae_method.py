@@ -49,7 +49,8 @@ def whole(scene: Gaussians, rasterizer, **more) -> Task:
 
 
 def run(task: Task, path: Path, **settings):
-    return GaussianVAEMethod(VAEMethodSettings(weights=path, cameras=4, probes=1, **settings))(task, silent)
+    settings = {"share": 0.25, "cameras": 4, "probes": 1, **settings}
+    return GaussianVAEMethod(VAEMethodSettings(weights=path, **settings))(task, silent)
 
 
 def test_without_learned_changes_the_picture_stays(textured_board, fast_rasterizer, still):
@@ -61,6 +62,15 @@ def test_without_learned_changes_the_picture_stays(textured_board, fast_rasteriz
     assert likeness(scene, after, (camera,), fast_rasterizer, ANTIALIASED) > 38
     assert patch.provenance["kind"] == "derived"
     assert patch.provenance["photos"] == []
+
+
+def test_without_pairs_the_scene_keeps_its_size_and_an_untrained_network_its_picture(
+    textured_board, fast_rasterizer, still
+):
+    scene = textured_board.scene
+    after = run(whole(scene, fast_rasterizer), still, share=0.0).apply(scene)
+    assert len(after) == len(scene)
+    assert likeness(scene, after, (camera_at(0.1),), fast_rasterizer, ANTIALIASED) > 80
 
 
 def test_a_box_changes_only_what_is_in_it(textured_board, fast_rasterizer, wild):
@@ -85,8 +95,8 @@ def test_children_are_never_larger_than_their_parents(textured_board, fast_raste
 
 def test_changes_that_would_spoil_the_picture_are_weakened(textured_board, fast_rasterizer, wild):
     scene = textured_board.scene
-    free = run(whole(scene, fast_rasterizer), wild, least_db=0.0)
-    careful = run(whole(scene, fast_rasterizer), wild, least_db=30.0)
+    free = run(whole(scene, fast_rasterizer), wild, strength=1.0, least_db=0.0)
+    careful = run(whole(scene, fast_rasterizer), wild, strength=1.0, least_db=30.0)
     assert free.provenance["strengths"] == [1.0]
     assert careful.provenance["strengths"][0] < 1
     camera = (camera_at(0.1),)
