@@ -193,6 +193,7 @@ def family_chamfer(found: Float[Tensor, "N 3 3"], wanted: Float[Tensor, "N 3 3"]
     return torch.where(exists[:, ALONE], alone, torch.where(exists[:, UPPER], both, 0.0))
 
 
+@torch.no_grad()
 def family_figures(network: GaussianVAE, parts: Sequence[Families]) -> dict[str, float]:
     """Errors of predicted nodes as parts of those of a plain split (or copy, where there is one child)."""
     sums = {"appearance": 0.0, "chamfer": 0.0, "exist": 0.0}
