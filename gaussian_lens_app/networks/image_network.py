@@ -43,8 +43,8 @@ class ImageNetwork(nn.Module):
         middle = self.middle(_act(fine))
         coarse = self.coarse(_act(middle))
         coarse = coarse + self.coarse2(_act(coarse))
-        middle = self.lateral_middle(_act(middle)) + _enlarged(coarse, middle)
-        return self.lateral_fine(_act(fine)) + _enlarged(middle, fine), middle, coarse
+        middle = self.lateral_middle(_act(middle)) + as_large(coarse, middle)
+        return self.lateral_fine(_act(fine)) + as_large(middle, fine), middle, coarse
 
 
 class Pointwise(nn.Linear):
@@ -70,7 +70,8 @@ def _folded(images: Float[Tensor, "V C H W"], stride: int) -> Float[Tensor, "V C
     return blocks.permute(0, 1, 3, 5, 2, 4).reshape(views, -1, height // stride, width // stride)
 
 
-def _enlarged(x: Tensor, like: Tensor) -> Tensor:
+def as_large(x: Tensor, like: Tensor) -> Tensor:
+    """`x` enlarged to the height and width of `like`."""
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
 
 

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gaussian_lens_app.networks.image_network import as_large
+
 STRIDE = 2
 """Photo pixels a side of a depth."""
 REACH = 2
@@ -120,8 +122,8 @@ class PlaneSweep(nn.Module):
         half = F.hardswish(self.down(x))
         quarter = F.hardswish(self.down2(half))
         quarter = quarter + F.hardswish(self.deep(quarter))
-        half = F.hardswish(self.up2(torch.cat([half, _as_large(quarter, half)], 1)))
-        x = F.hardswish(self.up(torch.cat([x, _as_large(half, x)], 1)))
+        half = F.hardswish(self.up2(torch.cat([half, as_large(quarter, half)], 1)))
+        x = F.hardswish(self.up(torch.cat([x, as_large(half, x)], 1)))
         out = self.leave(x)[0]
         return scores + out[: len(scores)], out[len(scores) :]
 
@@ -156,7 +158,3 @@ def warp_grid(
     inside = (points[..., 2] > 1e-6) & (places >= 0).all(-1) & (places[..., 0] < width) & (places[..., 1] < height)
     grid = (places / places.new_tensor([width, height]) * 2 - 1).clamp(-3, 3)
     return grid.reshape(1, -1, width, 2), inside.to(places.dtype)
-
-
-def _as_large(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
