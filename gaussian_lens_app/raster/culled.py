@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import threading
 import weakref
 
@@ -27,7 +28,7 @@ class Culled:
     def __init__(self, inner: Rasterizer, least: int = LEAST):
         self.inner, self.least = inner, least
         self.name = inner.name
-        self._seen: weakref.WeakKeyDictionary[Gaussians, Chunks | None] = weakref.WeakKeyDictionary()
+        self._seen: weakref.WeakKeyDictionary[Gaussians, Chunks | _Progress] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def render(
@@ -77,14 +78,28 @@ class Culled:
         return None if chunks is None else chunks.showing(camera, crop or camera.rect, mode)
 
     def _chunks(self, scene: Gaussians) -> Chunks | None:
+        """None on the first call for a scene, and while another thread makes its chunks: nobody waits for them."""
         with self._lock:
-            if scene not in self._seen:
-                self._seen[scene] = None
+            known = self._seen.get(scene)
+            if isinstance(known, Chunks):
+                return known
+            self._seen[scene] = _Progress.SEEN if known is None else _Progress.BEING_CUT
+            if known is not _Progress.SEEN:
                 return None
-            known = self._seen[scene]
-            if known is None:
-                known = self._seen[scene] = Chunks.of(scene)
-            return known
+        made: Chunks | _Progress = _Progress.SEEN  # where cutting fails, the next one tries again
+        try:
+            made = Chunks.of(scene)
+        finally:
+            with self._lock:
+                self._seen[scene] = made
+        return made
+
+
+class _Progress(enum.Enum):
+    """How far a scene is that has no chunks yet."""
+
+    SEEN = enum.auto()
+    BEING_CUT = enum.auto()
 
 
 def _asks(scene: Gaussians, features: Tensor | None) -> bool:

@@ -1,5 +1,7 @@
 """From a box, or a whole scene, to a judged patch. No threads, no screen: session, commands and benchmark call it."""
 
+import dataclasses
+
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.methods import Scope, find_method
@@ -21,8 +23,11 @@ def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
 
 
 def until_cancelled(request: UpgradeRequest, kept: Patch) -> UpgradeResult:
-    """What a method had finished when the user stopped it, to be shown as it is; nobody has judged it."""
+    """What was finished when the user stopped it, to be shown as it is, with the verdict it carries if it was judged."""
     verdict = Verdict(True, False, None, None, None, "Stopped: what was finished until then. Detail not verified.")
+    if "verdict" in kept.provenance:
+        judged = Verdict(**kept.provenance["verdict"])
+        verdict = dataclasses.replace(judged, sentence=f"Stopped: {judged.sentence}")
     return UpgradeResult(kept, request.region or whole_region(request.scene, None), verdict, {})
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gaussian_lens_app.errors import GsrError, MethodError, NeedsMissing
+from gaussian_lens_app.errors import GsrError, JobCancelled, NeedsMissing
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.raster import Rasterizer, for_device
@@ -24,16 +24,21 @@ class Done:
 
     number: int
     patch: Patch | None
-    """For the whole scene; None where the method could not run."""
+    """For the whole scene; None where it could not be made, for the reason in the verdict's sentence."""
     verdict: Verdict
     seconds: float
+
+    @staticmethod
+    def not_made(number: int, reason: str) -> Done:
+        """A block that stays as it was because of an error."""
+        return Done(number, None, Verdict(False, False, None, None, None, reason), 0.0)
 
 
 class Engine(Protocol):
     """Runs blocks, in any order, and hands back each as it is done."""
 
     def run(self, blocks: Iterator[Block], rasterizer: Rasterizer, report: Report) -> Iterator[Done]:
-        """Raises JobCancelled when `report` does."""
+        """Raises JobCancelled when `report` does, and NeedsMissing where what a block lacks all of them lack."""
         ...
 
 
@@ -85,18 +90,26 @@ class Ray:
             ready, _ = self.ray.wait(working, timeout=0.4)
             if ready:
                 working.remove(ready[0])
-                return self.ray.get(ready[0])
+                done = self.ray.get(ready[0])
+                if isinstance(done, NeedsMissing):
+                    raise done
+                return done
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {"here": Here, "ray": Ray}
 
 
 def run_block(block: Block, rasterizer: Rasterizer, report: Report) -> Done:
-    """One block's patch, carried to the whole scene's rows."""
+    """One block's patch, carried to the whole scene's rows; an error costs this block alone.
+
+    Raises JobCancelled, and NeedsMissing, which no other block would escape.
+    """
     try:
         result = run_line(block.request(rasterizer), report)
-    except MethodError as error:
-        return Done(block.number, None, Verdict(False, False, None, None, None, str(error)), 0.0)
+    except (JobCancelled, NeedsMissing):
+        raise
+    except GsrError as error:
+        return Done.not_made(block.number, str(error))
     return Done(block.number, carried(result.patch, block), result.verdict, sum(result.seconds.values()))
 
 
@@ -107,11 +120,13 @@ def carried(patch: Patch, block: Block) -> Patch:
     return Patch(rows[patch.removed.cpu()], patch.added.to("cpu"), parents, None, patch.provenance, patch.kinds)
 
 
-def _on_worker(block: Block, device: str, threads: int) -> Done:
-    """What a worker does: as here, with a rasterizer of its own."""
+def _on_worker(block: Block, device: str, threads: int) -> Done | NeedsMissing:
+    """What a worker does: as here, with a rasterizer of its own. What ends the run is handed back, to be raised there
+    without Ray's account of where it came from."""
     torch.set_num_threads(threads)
-    rasterizer = for_device(device)
     try:
-        return run_block(block, rasterizer, lambda stage, fraction: None)
-    except GsrError as error:
-        return Done(block.number, None, Verdict(False, False, None, None, None, str(error)), 0.0)
+        return run_block(block, for_device(device), lambda stage, fraction: None)
+    except NeedsMissing as error:
+        return error
+    except GsrError as error:  # the device is not there
+        return Done.not_made(block.number, str(error))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from gaussian_lens_app.errors import NeedsMissing
+from gaussian_lens_app.errors import JobCancelled, NeedsMissing
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget
@@ -36,7 +36,8 @@ def upgrade_by_blocks(
     """The blocks that the judge took, as one patch; all of them where it took none, to be forced.
 
     All start from the same scene, so that where and in which order they run does not matter. With a `folder` finished
-    blocks are kept there, and those found there are not made again. Raises NeedsMissing without photos.
+    blocks are kept there, and those found there are not made again. Raises NeedsMissing without photos, and JobCancelled
+    with the blocks that the judge had taken until then.
     """
     if request.capture is None or not request.capture.photos:
         raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
@@ -46,12 +47,17 @@ def upgrade_by_blocks(
     store = None if folder is None else Store(folder, request)
     finished: list[Done] = []
     shown = 0.0
-    for done in _all(request, parts, budget, engine or Here(), store, report):
-        finished.append(done)
-        finished.sort(key=lambda one: one.number)
-        if time.monotonic() - shown > SHOW_SECONDS:
-            request.preview(merged(request, finished))
-            shown = time.monotonic()
+    try:
+        for done in _all(request, parts, budget, engine or Here(), store, report):
+            finished.append(done)
+            finished.sort(key=lambda one: one.number)
+            if time.monotonic() - shown > SHOW_SECONDS:
+                request.preview(merged(request, finished))
+                shown = time.monotonic()
+    except JobCancelled as stop:
+        if any(done.verdict.accepted for done in finished):
+            stop.kept = merged(request, finished)
+        raise
     patch, verdict = merged(request, finished), verdict_of(finished)
     seconds = {"select": 0.0, "method": time.monotonic() - began, "judge": 0.0}
     return UpgradeResult(patch, whole_region(request.scene, request.capture), verdict, seconds)
@@ -71,7 +77,7 @@ def _all(
     told = _Told(report, len(parts), len(kept))
     left = ((number, rows) for number, rows in enumerate(parts) if number not in kept)
     for done in engine.run(blocks_of(request, left, budget), request.rasterizer, told):
-        if store is not None:
+        if store is not None and done.patch is not None:  # what could not be made is tried again
             store.keep(done)
         told.count += 1
         yield done
@@ -114,12 +120,20 @@ def verdict_of(finished: Sequence[Done]) -> Verdict:
     """Accepted where any block was; the gain is the mean over all that were measured, refused ones counting nothing."""
     measured = [done.verdict for done in finished if done.verdict.gain_db is not None]
     taken = [done.verdict for done in finished if done.verdict.accepted]
+    not_made = _not_made(finished)
     if not taken:
-        return Verdict(False, False, None, None, None, f"Not swapped in: none of {len(finished)} parts became better.")
+        none = f"Not swapped in: none of {len(finished)} parts became better{not_made}"
+        return Verdict(False, False, None, None, None, none if not_made else none + ".")
     verified = all(verdict.verified for verdict in taken)
     gain = sum(v.gain_db for v in measured if v.accepted and v.gain_db is not None) / max(1, len(measured))
     left = len(finished) - len(taken)
     rest = f"; {left} stay as they were" if left else ""
     how = "measured on photos each had not seen" if verified else "detail not verified"
-    sentence = f"{len(taken)} of {len(finished)} parts sharper, {gain:+.2f} dB over all, {how}{rest}."
+    sentence = f"{len(taken)} of {len(finished)} parts sharper, {gain:+.2f} dB over all, {how}{rest}{not_made or '.'}"
     return Verdict(True, verified, gain if measured else None, None, "photos kept out" if verified else None, sentence)
+
+
+def _not_made(finished: Sequence[Done]) -> str:
+    """The end of a sentence about blocks that an error kept from being made, with the first one's; empty without any."""
+    reasons = [done.verdict.sentence for done in finished if done.patch is None and not done.verdict.accepted]
+    return f"; {len(reasons)} could not be made: {reasons[0]}" if reasons else ""

@@ -1,6 +1,7 @@
 """Looking only at what can show changes no pixel."""
 
 import gc
+import threading
 
 import pytest
 import torch
@@ -95,6 +96,43 @@ def test_a_scene_that_is_gone_is_forgotten(fast_rasterizer):
     del one
     gc.collect()
     assert len(culled._seen) == 0
+
+
+def test_nobody_waits_while_another_thread_cuts_a_scene(scene, fast_rasterizer, monkeypatch):
+    begun, go_on, cut = threading.Event(), threading.Event(), Chunks.of
+
+    def slowly(one: Gaussians) -> Chunks:
+        begun.set()
+        assert go_on.wait(10)
+        return cut(one)
+
+    monkeypatch.setattr(Chunks, "of", staticmethod(slowly))
+    culled, camera, rect = Culled(fast_rasterizer, least=1000), camera_at(0.0), RECTS[1]
+    culled.render(scene, camera, crop=rect)
+    other = threading.Thread(target=culled.render, args=(scene, camera), kwargs={"crop": rect})
+    other.start()
+    assert begun.wait(10)
+    drawn = culled.render(scene, camera, crop=rect)  # would never end if it waited
+    small = scattered(2000, 7)
+    assert len(culled.render(small, camera, crop=rect).rgb)
+    go_on.set()
+    other.join(10)
+    assert isinstance(culled._chunks(scene), Chunks)
+    assert torch.equal(drawn.rgb, culled.render(scene, camera, crop=rect).rgb)
+
+
+def test_a_scene_that_could_not_be_cut_is_drawn_and_tried_again(scene, fast_rasterizer, monkeypatch):
+    culled, cut = Culled(fast_rasterizer, least=1000), Chunks.of
+
+    def fails(one: Gaussians) -> Chunks:
+        raise RuntimeError("not enough memory")
+
+    monkeypatch.setattr(Chunks, "of", staticmethod(fails))
+    assert culled._chunks(scene) is None
+    with pytest.raises(RuntimeError):
+        culled._chunks(scene)
+    monkeypatch.setattr(Chunks, "of", staticmethod(cut))
+    assert isinstance(culled._chunks(scene), Chunks)
 
 
 def test_the_last_chunk_is_filled_with_rows_that_are_there():

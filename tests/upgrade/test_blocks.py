@@ -2,18 +2,20 @@
 
 import dataclasses
 import multiprocessing
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from scenes import board
 
-from gaussian_lens_app.errors import NeedsMissing, NothingSelected
+from gaussian_lens_app.errors import JobCancelled, NeedsMissing, NothingSelected
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.methods import METHODS, Budget, Needs, Scope
 from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Capture, Patch
-from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
+from gaussian_lens_app.upgrade import UpgradeRequest, until_cancelled, upgrade
 from gaussian_lens_app.upgrade.blocks import blocks_of, parts_of
 from gaussian_lens_app.upgrade.engines import Done, Here, carried, run_block
 from gaussian_lens_app.upgrade.store import Store, stamp_of
@@ -169,6 +171,105 @@ def test_a_block_that_fails_stays_as_it_was(made, fast_rasterizer, monkeypatch):
     result = upgrade_by_blocks(request_for(made, fast_rasterizer), most=300)
     assert len(result.patch.removed) == 0
     assert not result.verdict.accepted
+
+
+class Reads(Shift):
+    """Loads the photo that sees its block best."""
+
+    def __call__(self, task, report):
+        task.capture.photos[task.region.views[0].photo].load()
+        return super().__call__(task, report)
+
+
+@pytest.fixture
+def photos_on_disk(made, tmp_path) -> Capture:
+    """The same photos as files."""
+    photos = []
+    for photo in made.capture.photos:
+        path = tmp_path / photo.name
+        Image.fromarray(photo.load().numpy()).save(path)
+        photos.append(dataclasses.replace(photo, source=path))
+    return Capture(tuple(photos))
+
+
+def best_photos(request, most: int) -> dict[int, str]:
+    """Name of the photo that sees each block best."""
+    blocks = blocks_of(request, enumerate(parts_of(request.scene, most)), Budget())
+    return {block.number: block.capture.photos[block.region.views[0].photo].name for block in blocks}
+
+
+def losing(request, most: int) -> tuple[Path, set[int]]:
+    """A photo's file, and the blocks that need it: some, not all."""
+    best = best_photos(request, most)
+    needing = {number for number, name in best.items() if name == best[0]}
+    assert len(needing) < len(best)
+    return request.capture.named(best[0]).source, needing
+
+
+def test_a_photo_that_vanishes_costs_only_its_blocks_and_is_named(made, fast_rasterizer, monkeypatch, photos_on_disk):
+    monkeypatch.setitem(METHODS, "shift", Reads())
+    request = request_for(made, fast_rasterizer, capture=photos_on_disk)
+    parts, (gone, without) = parts_of(made.scene, 100), losing(request, 100)
+    gone.unlink()
+    result = upgrade_by_blocks(request, most=100)
+    left = torch.cat([rows for number, rows in enumerate(parts) if number not in without])
+    assert set(result.patch.removed.tolist()) <= set(left.tolist())
+    assert len(result.patch.removed) > 0.9 * len(left)
+    assert f"{len(without)} could not be made" in result.verdict.sentence
+    assert gone.name in result.verdict.sentence
+
+
+def test_what_could_not_be_made_is_tried_again(made, fast_rasterizer, monkeypatch, photos_on_disk, tmp_path):
+    monkeypatch.setitem(METHODS, "shift", Reads())
+    request = request_for(made, fast_rasterizer, capture=photos_on_disk)
+    gone, without = losing(request, 100)
+    kept = gone.read_bytes()
+    gone.unlink()
+    upgrade_by_blocks(request, folder=tmp_path / "work", most=100)
+    gone.write_bytes(kept)
+    METHODS["shift"].ran = 0
+    result = upgrade_by_blocks(request, folder=tmp_path / "work", most=100)
+    assert METHODS["shift"].ran == len(without)
+    assert "could not be made" not in result.verdict.sentence
+
+
+def test_what_all_blocks_lack_ends_the_run(made, fast_rasterizer, monkeypatch):
+    class Lacks(Shift):
+        def __call__(self, task, report):
+            self.ran += 1
+            raise NeedsMissing("The weights are not there.")
+
+    monkeypatch.setitem(METHODS, "shift", Lacks())
+    with pytest.raises(NeedsMissing, match="weights"):
+        upgrade_by_blocks(request_for(made, fast_rasterizer), most=300)
+    assert METHODS["shift"].ran == 1
+
+
+def test_a_cancelled_run_hands_over_the_blocks_that_were_taken(made, fast_rasterizer, shift):
+    request, parts = request_for(made, fast_rasterizer), parts_of(made.scene, 300)
+
+    def stops(stage: str, fraction: float) -> None:
+        if shift.ran == 3:
+            raise JobCancelled("Stopped.")
+
+    with pytest.raises(JobCancelled) as stopped:
+        upgrade_by_blocks(request, stops, most=300)
+    whole = upgrade_by_blocks(request, most=300).patch
+    patch = stopped.value.kept
+    first = set(torch.cat(parts[:2]).tolist())
+    assert set(patch.removed.tolist()) == first & set(whole.removed.tolist())
+    assert torch.equal(patch.added.means, whole.added.means[: len(patch.added)])
+    result = until_cancelled(request, patch)
+    assert result.verdict.sentence.startswith("Stopped: 2 of 2 parts sharper")
+
+
+def test_a_run_cancelled_before_any_block_was_taken_hands_over_nothing(made, fast_rasterizer, shift):
+    def stops(stage: str, fraction: float) -> None:
+        raise JobCancelled("Stopped.")
+
+    with pytest.raises(JobCancelled) as stopped:
+        upgrade_by_blocks(request_for(made, fast_rasterizer), stops, most=300)
+    assert stopped.value.kept is None
 
 
 def test_the_verdict_counts_refused_blocks_as_unchanged():

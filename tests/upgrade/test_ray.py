@@ -1,14 +1,17 @@
 """Blocks on a Ray cluster of this machine: the same result, and a worker that dies costs only its block."""
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from scenes import board
 
 from gaussian_lens_app.methods import Budget
+from gaussian_lens_app.scene import Capture
 from gaussian_lens_app.upgrade import UpgradeRequest, engines
 from gaussian_lens_app.upgrade.engines import Ray
 from gaussian_lens_app.upgrade.whole import upgrade_by_blocks
@@ -56,3 +59,17 @@ def test_a_lost_worker_costs_only_its_block(cluster, request_, tmp_path, monkeyp
     assert torch.equal(result.patch.removed, whole.patch.removed)
     ran = [path.name.split("-")[1] for path in tmp_path.glob("ran-*")]
     assert sorted(ran) == sorted(set(ran))
+
+
+def test_a_photo_that_vanished_is_told_as_in_one_process(cluster, request_, tmp_path):
+    photos = []
+    for photo in request_.capture.photos:
+        path = tmp_path / photo.name
+        Image.fromarray(photo.load().numpy()).save(path)
+        photos.append(dataclasses.replace(photo, source=path))
+    request = dataclasses.replace(request_, capture=Capture(tuple(photos)))
+    photos[2].source.unlink()
+    here = upgrade_by_blocks(request, most=300)
+    there = upgrade_by_blocks(request, engine=cluster, most=300)
+    assert "could not be made: Photo" in here.verdict.sentence
+    assert there.verdict.sentence == here.verdict.sentence
