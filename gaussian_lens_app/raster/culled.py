@@ -86,12 +86,12 @@ class Culled:
             self._seen[scene] = _Progress.SEEN if known is None else _Progress.BEING_CUT
             if known is not _Progress.SEEN:
                 return None
-        made: Chunks | _Progress = _Progress.SEEN  # where cutting fails, the next one tries again
+        made = None
         try:
             made = Chunks.of(scene)
         finally:
             with self._lock:
-                self._seen[scene] = made
+                self._seen[scene] = made or _Progress.SEEN  # where cutting failed, the next one tries again
         return made
 
 

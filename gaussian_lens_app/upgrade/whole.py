@@ -36,8 +36,8 @@ def upgrade_by_blocks(
     """The blocks that the judge took, as one patch; all of them where it took none, to be forced.
 
     All start from the same scene, so that where and in which order they run does not matter. With a `folder` finished
-    blocks are kept there, and those found there are not made again. Raises NeedsMissing without photos, and JobCancelled
-    with the blocks that the judge had taken until then.
+    blocks are kept there, and those found there are not made again. Raises NeedsMissing without photos, and
+    JobCancelled with the blocks that the judge had taken until then.
     """
     if request.capture is None or not request.capture.photos:
         raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
@@ -134,6 +134,6 @@ def verdict_of(finished: Sequence[Done]) -> Verdict:
 
 
 def _not_made(finished: Sequence[Done]) -> str:
-    """The end of a sentence about blocks that an error kept from being made, with the first one's; empty without any."""
+    """The end of a sentence about blocks that an error kept from being made, with the first one's; empty for none."""
     reasons = [done.verdict.sentence for done in finished if done.patch is None and not done.verdict.accepted]
     return f"; {len(reasons)} could not be made: {reasons[0]}" if reasons else ""
