@@ -23,7 +23,7 @@ def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
 
 
 def until_cancelled(request: UpgradeRequest, kept: Patch) -> UpgradeResult:
-    """What was finished when the user stopped it, to be shown as it is, with the verdict it carries where it has one."""
+    """What was finished when the user stopped it, to be shown as it is, with the verdict it carries if any."""
     verdict = Verdict(True, False, None, None, None, "Stopped: what was finished until then. Detail not verified.")
     if "verdict" in kept.provenance:
         judged = Verdict(**kept.provenance["verdict"])
