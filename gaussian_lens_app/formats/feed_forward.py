@@ -9,21 +9,19 @@ in the file or by a name like scene.depthsplat.npz; nothing is guessed.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import safetensors
 import torch
 from jaxtyping import Float
-from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from gaussian_lens_app.errors import BadFile, FileError
+from gaussian_lens_app.errors import BadFile
 from gaussian_lens_app.formats.checks import usable
+from gaussian_lens_app.formats.limits import BLOCK, refuse_bombs
+from gaussian_lens_app.formats.named_arrays import Contents, Named, open_arrays
 from gaussian_lens_app.formats.values import Finding, SceneFile
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.scene.gaussians import rotations
@@ -58,18 +56,19 @@ ALIASES = {
     "covariances": ("covariances",),
     "extrinsics": ("extrinsics", "camtoworlds"),
 }
+WIDEST = {
+    "means": 3, "scales": 3, "rotations": 4, "harmonics": 75, "opacities": 1, "covariances": 9, "extrinsics": 16,
+}  # fmt: skip
+"""Numbers a Gaussian has at most; there are no more views than Gaussians."""
 AGREES = 1e-3
 """Relative difference of covariances that is rounding."""
 
 
 def load_feed_forward(path: Path, convention: Convention | None = None) -> SceneFile:
     """The Gaussians of such a file, in our terms; findings say what was detected and what was stated."""
-    arrays = _arrays(path)
-    stated = convention or _stated(path, arrays)
-    found = {name: _first(arrays, names) for name, names in ALIASES.items()}
-    for name in ("means", "harmonics", "opacities"):
-        if found[name] is None:
-            raise BadFile(f"{path.name} has no array named {' or '.join(ALIASES[name])}: it holds {_names(arrays)}.")
+    with open_arrays(path) as contents:
+        stated = convention or _stated(path, contents.words)
+        found = _read(contents, path)
     means = _flat(found["means"], 3, path)
     assert means is not None
     count, findings = len(means), []
@@ -87,50 +86,36 @@ def load_feed_forward(path: Path, convention: Convention | None = None) -> Scene
     return SceneFile(scene.take(keep), None, (*findings, *dropped), path, NAME)
 
 
+def _read(contents: Contents, path: Path) -> dict[str, Tensor | None]:
+    """The arrays that matter, float32; none is unpacked before all their sizes fit a scene that the file can hold."""
+    named = {what: _first(contents, names) for what, names in ALIASES.items()}
+    for what in ("means", "harmonics", "opacities"):
+        if named[what] is None:
+            raise BadFile(f"{path.name} has no array named {' or '.join(ALIASES[what])}: it holds {_names(contents)}.")
+    assert named["means"] is not None
+    count = named["means"].size // 3
+    refuse_bombs(path.name, path.stat().st_size, count, 0)
+    for what, array in named.items():
+        if array is not None and array.size > WIDEST[what] * count:
+            shape = str(array.shape)[:60]
+            raise BadFile(f"{path.name} has {count} means, too few for an array {what} of shape {shape}: refused.")
+    return {what: None if array is None else array.read() for what, array in named.items()}
+
+
 def looks(head: bytes) -> bool:
     """Whether a file's first bytes are a zip's, as those of .npz and .pt are; a .sog is one too."""
     return head.startswith(b"PK\x03\x04")
 
 
-def _arrays(path: Path) -> Mapping[str, Any]:
-    """Named arrays of the file, one level deep."""
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        if path.suffix == ".safetensors":
-            return load_safetensors(path.read_bytes())
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, RuntimeError, EOFError, KeyError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
-        raise BadFile(f"{path.name} is damaged or not what its name says ({error}).") from error
-    except Exception as error:  # of a class of pickle's, which is imported nowhere in this package
-        if type(error).__name__ != "UnpicklingError":
-            raise
-        raise BadFile(
-            f"{path.name} holds more than arrays, which is not safe to read: save a dict of tensors."
-        ) from error
-    if isinstance(content, Mapping) and isinstance(content.get("gaussians"), Mapping):
-        content = {**content, **content["gaussians"]}
-    if not isinstance(content, Mapping):
-        raise BadFile(f"{path.name} holds a {type(content).__name__}, not arrays by name: save a dict of tensors.")
-    return content
-
-
-def _stated(path: Path, arrays: Mapping[str, Any]) -> Convention | None:
+def _stated(path: Path, said: Mapping[str, str]) -> Convention | None:
     """What the file or its name says of the program that wrote it."""
-    said = arrays.get("convention")
-    words = [str(np.asarray(said).item())] if said is not None and np.asarray(said).size == 1 else []
+    words = [said["convention"]] if "convention" in said else []
     words += path.name.lower().split(".")[1:-1]
     return next((CONVENTIONS[word.lower()] for word in words if word.lower() in CONVENTIONS), None)
 
 
-def _first(arrays: Mapping[str, Any], names: tuple[str, ...]) -> Tensor | None:
-    for name in names:
-        if name in arrays:
-            return torch.as_tensor(np.asarray(arrays[name])).float()
-    return None
+def _first(contents: Contents, names: tuple[str, ...]) -> Named | None:
+    return next((contents.arrays[name] for name in names if name in contents.arrays), None)
 
 
 def _flat(values: Tensor | None, width: int, path: Path) -> Tensor | None:
@@ -181,14 +166,14 @@ def _told_by_covariances(
     path: Path,
 ) -> tuple[tuple[Tensor, Tensor], Finding]:
     """The convention under which scales and rotations give the covariances; these alone where none does."""
+    some = torch.arange(0, len(quats), max(1, len(quats) // BLOCK))
+    given = covariances[some].flatten(1)
     for convention in dict.fromkeys(CONVENTIONS.values()):
-        if convention.space == "camera" and views is None:
+        if convention.space == "camera" and (views is None or len(quats) % len(views)):
             continue
         world = _world(quats, convention, views, path)
-        R = rotations(world) * log_scales.exp()[:, None]
-        difference = (R @ R.mT - covariances).flatten(1).norm(dim=-1) / covariances.flatten(1).norm(dim=-1).clamp_min(
-            1e-20
-        )
+        R = rotations(world[some]) * log_scales[some].exp()[:, None]
+        difference = ((R @ R.mT).flatten(1) - given).norm(dim=-1) / given.norm(dim=-1).clamp_min(1e-20)
         if float(difference.median()) < AGREES:
             return (world, log_scales), _how("as the covariances tell", convention)
     sentence = "Scales and rotations contradict the covariances; the covariances count."
@@ -217,10 +202,18 @@ def _world(
 
 
 def _decomposed(covariances: Float[Tensor, "N 3 3"]) -> tuple[Float[Tensor, "N 4"], Float[Tensor, "N 3"]]:
-    """(quats, log scales) of symmetric matrices."""
-    values, vectors = torch.linalg.eigh(covariances.double())
+    """(quats, log scales) of symmetric matrices; not a number where the matrix is none."""
+    parts = [_decomposed_block(block) for block in covariances.split(BLOCK)]  # the work is in float64
+    return torch.cat([quats for quats, _ in parts]), torch.cat([scales for _, scales in parts])
+
+
+def _decomposed_block(covariances: Float[Tensor, "N 3 3"]) -> tuple[Float[Tensor, "N 4"], Float[Tensor, "N 3"]]:
+    finite = torch.isfinite(covariances).flatten(1).all(1)
+    whole = torch.where(finite[:, None, None], covariances, torch.eye(3))
+    values, vectors = torch.linalg.eigh(whole.double())
     vectors = vectors * torch.linalg.det(vectors).sign()[:, None, None]
-    return _quats_of(vectors.float()), 0.5 * values.clamp_min(1e-20).log().float()
+    log_scales = 0.5 * values.clamp_min(1e-20).log().float()
+    return _quats_of(vectors.float()), log_scales.masked_fill(~finite[:, None], torch.nan)
 
 
 def _quats_of(R: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 4"]:
@@ -296,5 +289,5 @@ def _check_rows(path: Path, count: int, **arrays: Tensor) -> None:
             raise BadFile(f"{path.name} has {count} means but {len(values)} {name}.")
 
 
-def _names(arrays: Mapping[str, Any]) -> str:
-    return ", ".join(map(str, list(arrays)[:8])) or "nothing"
+def _names(contents: Contents) -> str:
+    return ", ".join(name[:30] for name in list(contents.arrays)[:8]) or "none"

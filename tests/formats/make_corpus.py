@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from foreign_writers import write_gltf, write_ksplat
 from plyfile import PlyElement
+from safetensors.torch import save_file
 from splats import some_gaussians, table_of, vertex_of, write_ply
 
 from gaussian_lens_app.formats import save
+from gaussian_lens_app.scene import Gaussians
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -27,6 +30,20 @@ def camera_elements(count: int) -> list[PlyElement]:
         column("frame", [1, count], "i4"),
         column("color_space", [0], "u1"),
     ]
+
+
+def arrays_of(g: Gaussians) -> dict[str, torch.Tensor]:
+    """What a feed-forward program keeps of a scene: two views, rotations of the world, covariances beside them."""
+    matrices = torch.linalg.qr(torch.randn(len(g), 3, 3, generator=torch.Generator().manual_seed(1))).Q
+    return {
+        "means": g.means[None],
+        "harmonics": torch.cat([g.sh0, g.shN], 1).mT[None].contiguous(),
+        "opacities": g.opacities[None],
+        "scales": g.scales[None],
+        "rotations": g.quats[None],
+        "covariances": (matrices * g.scales[:, None] ** 2 @ matrices.mT)[None],
+        "extrinsics": torch.eye(4).repeat(1, 2, 1, 1),
+    }
 
 
 def make(folder: Path) -> None:
@@ -48,6 +65,12 @@ def make(folder: Path) -> None:
         write_ksplat(folder / f"mode{mode}.ksplat", [g], mode)
     write_gltf(folder / "splats.glb", g, {"rotation": [0, 0.6, 0, 0.8], "translation": [1, 2, 3]})
     write_gltf(folder / "splats.gltf", some_gaussians(4, 0))
+    arrays = arrays_of(g)
+    plain = {name: values.numpy() for name, values in arrays.items() if name != "covariances"}
+    np.savez(folder / "stated.npz", **plain, convention=np.array("gsplat"))
+    np.savez_compressed(folder / "packed.npz", **{name: values.numpy() for name, values in arrays.items()})
+    torch.save({"gaussians": arrays, "convention": "noposplat"}, folder / "tensors.pt")
+    save_file(arrays, folder / "tensors.safetensors", metadata={"convention": "noposplat"})
 
 
 if __name__ == "__main__":
