@@ -16,6 +16,11 @@ T = TypeVar("T")
 
 NOTIFY_SECONDS = 0.1
 """Listeners hear of progress at most this often; a change of stage or state is told at once."""
+PATIENCE = 15.0
+"""Seconds that a cancelled job has to answer; work reports every half second, even on a machine far too busy in less
+than this. After that it is given up: Python cannot end a thread, but nobody waits for it any more."""
+
+_running = threading.local()
 
 
 class JobState(Enum):
@@ -47,10 +52,24 @@ class JobStatus:
 class Job(Generic[T]):
     """Work handed to a `Worker`; an exception it raises stays here, to be raised again at who asks for the result."""
 
-    def __init__(self, name: str, work: Callable[[Report], T], changed: Callable[[Job[T]], None]):
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Report], T],
+        changed: Callable[[Job[T]], None],
+        given_up: Callable[[Job[T]], None] = lambda _: None,
+        patience: float = PATIENCE,
+    ):
+        """`given_up(job)` is called when the job did not answer to `cancel` for `patience` seconds."""
         self.status = JobStatus(name)
+        self.given_up = False
+        """Cancelled, but its work has not ended: what comes of it is thrown away."""
         self._work = work
         self._changed = changed
+        self._leave = given_up
+        self._patience = patience
+        self._timer: threading.Timer | None = None
+        self._landing = False
         self._cancelled = threading.Event()
         self._finished = threading.Event()
         self._lock = threading.Lock()
@@ -67,18 +86,48 @@ class Job(Generic[T]):
         return self.status.error
 
     def cancel(self) -> bool:
-        """True when the job will not happen: it stops at its next report, or never starts."""
+        """True when the job will not happen: it stops at its next report, or never starts.
+
+        One that reports no more is given up after a while.
+        """
         with self._lock:
             if self.state.finished:
                 return False
+            again = self._cancelled.is_set()
             self._cancelled.set()
             waiting = self.state is JobState.QUEUED
             if waiting:
                 self._update(state=JobState.CANCELLED, stage="Cancelled", eta_seconds=None)
+            elif not again:
+                self._update(stage="Stopping", eta_seconds=None)
+                self._timer = threading.Timer(self._patience, self._give_up)
+                self._timer.daemon = True
+                self._timer.start()
         if waiting:
             self._finished.set()
+        if not again:
             self._changed(self)
         return True
+
+    def _give_up(self) -> None:
+        with self._lock:
+            if self.state.finished or self._landing:
+                return
+            self.given_up = True
+            error = JobCancelled(
+                f"It did not stop within {self._patience:.0f} seconds and was left behind; the scene is as it was. "
+                "It may keep the processor busy until it ends: if all stays slow, export and start the program anew."
+            )
+            self._update(state=JobState.CANCELLED, stage="Given up", eta_seconds=None, error=error)
+        self._leave(self)
+        self._finished.set()
+        self._changed(self)
+
+    def land(self) -> bool:
+        """Whether what the work made may be used now; from then on the job is not given up any more."""
+        with self._lock:
+            self._landing = not self.given_up
+            return self._landing
 
     def wait(self, timeout: float | None = None) -> bool:
         """True once the job is done, failed or cancelled."""
@@ -88,10 +137,10 @@ class Job(Generic[T]):
         """What the work returned. Raises its error, or JobCancelled."""
         if not self.wait(timeout):
             raise TimeoutError(f"{self.status.name} is still running.")
-        if self.state is JobState.CANCELLED:
-            raise JobCancelled(f"{self.status.name} was cancelled.")
         if self.error is not None:
             raise self.error
+        if self.state is JobState.CANCELLED:
+            raise JobCancelled(f"{self.status.name} was cancelled.")
         return self._result  # pyright: ignore[reportReturnType]
 
     def run(self) -> None:
@@ -102,20 +151,27 @@ class Job(Generic[T]):
             self._started = time.monotonic()
             self._update(state=JobState.RUNNING, stage="Starting")
         self._changed(self)
-        outcome = self._attempt()
+        _running.job = self
+        result, outcome = self._attempt()
+        _running.job = None
         with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self.given_up:
+                return
+            self._result = result
             self._update(eta_seconds=None, **outcome)
         self._finished.set()
         self._changed(self)
 
-    def _attempt(self) -> dict:
+    def _attempt(self) -> tuple[T | None, dict]:
         try:
-            self._result = self._work(self._report)
+            result = self._work(self._report)
         except JobCancelled:
-            return {"state": JobState.CANCELLED, "stage": "Cancelled"}
+            return None, {"state": JobState.CANCELLED, "stage": "Cancelled"}
         except Exception as error:
-            return {"state": JobState.FAILED, "stage": "Failed", "error": error}
-        return {"state": JobState.DONE, "stage": "Done", "fraction": 1.0}
+            return None, {"state": JobState.FAILED, "stage": "Failed", "error": error}
+        return result, {"state": JobState.DONE, "stage": "Done", "fraction": 1.0}
 
     def _report(self, stage: str, fraction: float) -> None:
         if self._cancelled.is_set():
@@ -131,6 +187,19 @@ class Job(Generic[T]):
 
     def _update(self, **changes) -> None:
         self.status = replace(self.status, **changes)
+
+
+def was_given_up() -> bool:
+    """Whether the job that this thread works on was given up."""
+    job = getattr(_running, "job", None)
+    return job is not None and job.given_up
+
+
+def before_landing() -> None:
+    """Called by work before it changes what others see; raises JobCancelled where its job was given up."""
+    job = getattr(_running, "job", None)
+    if job is not None and not job.land():
+        raise JobCancelled(f"{job.status.name} comes too late: it was given up.")
 
 
 def _eta(elapsed: float, fraction: float) -> float | None:

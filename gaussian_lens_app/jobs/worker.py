@@ -7,26 +7,35 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from gaussian_lens_app.jobs.job import Job
+from gaussian_lens_app.jobs.job import PATIENCE, Job
 from gaussian_lens_app.jobs.report import Report
 
 T = TypeVar("T")
 
 
 class Worker:
-    """One thread, one job at a time, in the order asked."""
+    """One thread, one job at a time, in the order asked.
 
-    def __init__(self, name: str = "worker"):
+    A job that was cancelled and does not answer for `patience` seconds is left to its thread, and another thread goes
+    on with the next.
+    """
+
+    def __init__(self, name: str = "worker", patience: float = PATIENCE):
+        self.patience = patience
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._jobs: list[Job] = []
         self._lock = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._name = name
+        self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
         self._thread.start()
 
     def submit(self, name: str, work: Callable[[Report], T], changed: Callable[[Job], None] = lambda _: None) -> Job[T]:
-        """The job, queued. `changed(job)` is called on the worker's thread with every news of it."""
-        job = Job(name, work, changed)
+        """The job, queued. `changed(job)` is called with every news of it, on the worker's thread or who cancels it."""
+        job = Job(name, work, changed, self._leave, self.patience)
         with self._lock:
             if self._closed:
                 raise RuntimeError("This worker is closed.")
@@ -50,8 +59,15 @@ class Worker:
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
+    def _leave(self, job: Job) -> None:
+        """The thread of a job that was given up is its own affair; the jobs that wait get another."""
+        with self._lock:
+            if not self._closed:
+                self._start()
+
     def _loop(self) -> None:
-        while (job := self._queue.get()) is not None:
+        me = threading.current_thread()
+        while me is self._thread and (job := self._queue.get()) is not None:
             job.run()
 
 

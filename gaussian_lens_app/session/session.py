@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import GsrError, JobCancelled, MethodError
-from gaussian_lens_app.jobs import Job, LatestOnly, Report, Worker, within
+from gaussian_lens_app.jobs import Job, LatestOnly, Report, Worker, before_landing, was_given_up, within
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, Region
@@ -257,6 +257,8 @@ class Session:
 
     def _show(self, patch: Patch | None, base: Edited) -> None:
         """Let the picture show a patch that is not finished; None: no more."""
+        if was_given_up():
+            return
         shown = self.preview
         self.preview = None if patch is None or self.edited is not base else previewed(base, patch)
         if shown is not self.preview:
@@ -287,6 +289,7 @@ class Session:
     def _land(self, proposal: Proposal) -> Outcome:
         """Swap the upgrade in, or keep it aside when the judge refused it."""
         with self._lock:
+            before_landing()
             if proposal.verdict.accepted:
                 outcome = self._apply(proposal, "upgrade")
             else:
@@ -361,6 +364,7 @@ class Session:
         with self._lock:
             if patch is None or self.edited is not base:
                 return None
+            before_landing()
             return self._stepped(CLOSE_VIEWS, self.work.by_hand(patch, CLOSE_VIEWS_NAME, CLOSE_VIEWS))
 
     def rename_region(self, number: int, name: str) -> None:
@@ -424,6 +428,9 @@ class Session:
             self._tell(SelectionChanged(selection))
 
     def _job_changed(self, job: Job[Any]) -> None:
+        if job.given_up and self.preview is not None:
+            self.preview = None
+            self._tell(Previewed())
         self._tell(JobChanged(job, job.status))
 
     def _tell(self, event: Event) -> None:

@@ -103,9 +103,9 @@ def outcome_line(outcome: Outcome) -> str:
 
 def failure_line(status: JobStatus) -> str:
     """Why a job did not end well."""
-    if status.state is JobState.CANCELLED:
-        return "Cancelled; the scene is as it was."
     error = status.error
+    if status.state is JobState.CANCELLED and error is None:
+        return "Cancelled; the scene is as it was."
     if isinstance(error, GsrError):
         return f"⚠ {plain(str(error))}"
     what = CLOSE_VIEWS_JOB if status.name == CLOSE_VIEWS_JOB else "The upgrade"

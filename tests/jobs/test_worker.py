@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gaussian_lens_app.errors import JobCancelled
-from gaussian_lens_app.jobs import JobState, LatestOnly, Worker
+from gaussian_lens_app.jobs import JobState, LatestOnly, Worker, before_landing
 
 
 @pytest.fixture
@@ -137,6 +137,94 @@ def test_closing_ends_the_thread_and_cancels_what_waits():
     assert not any(thread.name == "closing" for thread in threading.enumerate())
     with pytest.raises(RuntimeError):
         worker.submit("late", work)
+
+
+class Hanging:
+    """Work that reports nothing until the test lets it go."""
+
+    def __init__(self):
+        self.begun, self.gate, self.landed, self.ended = (threading.Event() for _ in range(4))
+
+    def __call__(self, report):
+        try:
+            self.begun.set()
+            self.gate.wait(20)
+            before_landing()
+            self.landed.set()
+            return "late"
+        finally:
+            self.ended.set()
+
+
+def test_a_job_that_does_not_answer_is_given_up_and_the_next_one_runs():
+    worker, hanging, told = Worker("patient", patience=0.2), Hanging(), []
+    job = worker.submit("hung", hanging, lambda job: told.append((job.state, job.status.stage)))
+    after = worker.submit("after", lambda report: "alive")
+    assert hanging.begun.wait(5)
+    assert job.cancel()
+    assert job.status.stage == "Stopping"
+    assert after.result(5) == "alive"
+    assert job.state is JobState.CANCELLED
+    with pytest.raises(JobCancelled, match="did not stop within"):
+        job.result(5)
+    assert told[-1] == (JobState.CANCELLED, "Given up")
+    hanging.gate.set()
+    worker.close()
+
+
+def test_what_a_given_up_job_makes_later_is_thrown_away_and_its_thread_ends():
+    worker, hanging, told = Worker("patient", patience=0.1), Hanging(), []
+    job = worker.submit("hung", hanging, lambda job: told.append(job.status))
+    assert hanging.begun.wait(5)
+    job.cancel()
+    assert job.wait(5)
+    assert worker.submit("next", lambda report: "alive").result(5) == "alive"  # so that all was told
+    news = len(told)
+    hanging.gate.set()
+    assert hanging.ended.wait(5)
+    worker.close()
+    end = time.monotonic() + 5
+    while any(thread.name == "patient" for thread in threading.enumerate()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not any(thread.name == "patient" for thread in threading.enumerate())
+    assert not hanging.landed.is_set()
+    assert job.status.stage == "Given up"
+    assert len(told) == news
+
+
+def test_a_job_that_has_begun_to_land_is_not_given_up():
+    worker, landing, go_on = Worker("patient", patience=0.1), threading.Event(), threading.Event()
+
+    def work(report):
+        before_landing()
+        landing.set()
+        go_on.wait(5)
+        return "landed"
+
+    job = worker.submit("slow to land", work)
+    assert landing.wait(5)
+    job.cancel()
+    assert not job.wait(0.3)
+    go_on.set()
+    assert job.result(5) == "landed"
+    worker.close()
+
+
+def test_a_job_that_answers_in_time_leaves_no_timer():
+    worker = Worker("patient", patience=30)
+
+    def work(report):
+        while True:
+            report("Looping", 0)
+            time.sleep(0.01)
+
+    job = worker.submit("good", work)
+    while job.state is not JobState.RUNNING:
+        time.sleep(0.01)
+    job.cancel()
+    assert job.wait(5)
+    worker.close()
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
 def test_only_the_latest_request_is_done():
