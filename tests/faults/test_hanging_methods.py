@@ -11,11 +11,13 @@ from gaussian_lens_app.errors import JobCancelled
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs import JobState
 from gaussian_lens_app.scene import Box, Gaussians, Patch, Region
-from gaussian_lens_app.session import Session
+from gaussian_lens_app.session import JobChanged, Session
 from gaussian_lens_app.upgrade import UpgradeResult
 from gaussian_lens_app.viewer import words
 
 BOX = Box(camera_at(0.0), (40, 40, 80, 80))
+LATE_ROW = 5
+"""Another row than the next upgrade replaces, so that nothing else keeps the late result out."""
 VERDICT = Verdict(True, True, 1.0, 0.1, "photo", "Better.")
 
 
@@ -25,10 +27,10 @@ def some(count: int, seed: int = 0) -> Gaussians:
     return Gaussians(*(torch.randn(shape, generator=random) for shape in shapes))
 
 
-def result_for(scene: Gaussians) -> UpgradeResult:
+def result_for(scene: Gaussians, row: int = 0) -> UpgradeResult:
     mask = torch.zeros(len(scene), dtype=torch.bool)
-    mask[0] = True
-    patch = Patch(torch.tensor([0]), some(2, 7), torch.tensor([0, -1]))
+    mask[row] = True
+    patch = Patch(torch.tensor([row]), some(2, 7), torch.tensor([row, -1]))
     return UpgradeResult(patch, Region(mask, mask.float()), VERDICT, {"select": 0.0, "method": 0.0, "judge": 0.0})
 
 
@@ -58,12 +60,12 @@ class HangsOnce:
 
 
 def ends_well(request):
-    return result_for(request.scene)
+    return result_for(request.scene, LATE_ROW)
 
 
 def ends_with_something_kept(request):
     stop = JobCancelled("cancelled")
-    stop.kept = result_for(request.scene).patch
+    stop.kept = result_for(request.scene, LATE_ROW).patch
     raise stop
 
 
@@ -71,33 +73,59 @@ def ends_badly(request):
     raise ValueError("late and wrong")
 
 
-@pytest.mark.parametrize("late", [ends_well, ends_with_something_kept, ends_badly])
-def test_a_hung_method_is_given_up_the_next_upgrade_runs_and_the_late_result_is_nothing(late):
-    hung = HangsOnce(late)
-    session = Session(some(10), rasterizer=None, upgrade=hung, select=everything)
-    session._worker.patience = 0.3
-    before = session.scene
-    job = session.upgrade(BOX)
-    assert hung.begun.wait(10)
-    assert session.preview is not None
-    assert job.cancel()
-    assert job.wait(10)
-    assert session.scene is before
-    said = words.failure_line(job.status)
-    assert "did not stop within" in said
-    assert "the scene is as it was" in said
-    assert session.upgrade(BOX).result(10).applied
-    swapped = session.scene
-    assert session.preview is None
+@pytest.fixture
+def hanging():
+    """Makes (session, its hanging upgrade, the first job, begun and cancelled and given up)."""
+    made = []
+
+    def make(late):
+        hung, told = HangsOnce(late), threading.Event()
+        session = Session(some(10), rasterizer=None, upgrade=hung, select=everything)
+        made.append(session)
+        session._worker.patience = 0.3
+        session.subscribe(lambda event: told.set() if isinstance(event, JobChanged) and event.job.given_up else None)
+        job = session.upgrade(BOX)
+        assert hung.begun.wait(10)
+        assert session.preview is not None
+        assert job.cancel()
+        assert told.wait(10)
+        return session, hung, job
+
+    yield make
+    for session in made:
+        session.close()
+
+
+def let_end(hung: HangsOnce) -> None:
     hung.gate.set()
     assert hung.ended.wait(10)
     time.sleep(0.1)  # the late thread has all it needs to do harm
-    assert session.scene is swapped
+
+
+@pytest.mark.parametrize("late", [ends_well, ends_with_something_kept, ends_badly])
+def test_the_late_result_of_a_method_that_was_given_up_is_nothing(hanging, late):
+    session, hung, job = hanging(late)
+    before, seen = session.scene, []
+    session.subscribe(lambda event: seen.append(type(event).__name__))
+    said = words.failure_line(job.status)
+    assert "did not stop within" in said
+    assert "the scene is as it was" in said
+    let_end(hung)
+    assert seen == []
+    assert session.scene is before
     assert session.preview is None
     assert session.refused is None
-    assert len(session.regions) == 1
+    assert not session.regions
     assert job.state is JobState.CANCELLED
-    session.close()
+
+
+def test_after_a_method_was_given_up_the_next_upgrade_runs_and_stays(hanging):
+    session, hung, _ = hanging(ends_with_something_kept)
+    assert session.upgrade(BOX).result(10).applied
+    swapped = session.scene
+    let_end(hung)
+    assert session.scene is swapped
+    assert len(session.regions) == 1
 
 
 def test_while_it_has_time_left_to_answer_the_user_reads_that_it_is_stopping():
