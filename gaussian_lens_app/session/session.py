@@ -37,6 +37,7 @@ from gaussian_lens_app.session.events import (
 from gaussian_lens_app.session.exporting import ExportSettings, kinds_in_file, write_scene
 from gaussian_lens_app.session.history import Edit, Edited, previewed
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
+from gaussian_lens_app.session.mending import MEND, MEND_JOB, MENDED, mending_patch
 from gaussian_lens_app.session.proposal import Proposal
 from gaussian_lens_app.session.selecting import Selector
 from gaussian_lens_app.session.workspace import Workspace
@@ -356,16 +357,27 @@ class Session:
         Splats made from small photos show needles from nearby, and drawn through a filter that hides those nothing new
         could be sharp; see `optimize/band_limit.py`. One edit like any other, on the worker for upgrades.
         """
-        return self._worker.submit(CLOSE_VIEWS_JOB, self._ready_close_views, self._job_changed)
+        return self._by_hand(CLOSE_VIEWS_JOB, close_views_patch, CLOSE_VIEWS_NAME, CLOSE_VIEWS, self.rasterizer)
 
-    def _ready_close_views(self, report: Report) -> Edit | None:
-        base = self.edited
-        patch = close_views_patch(base, self.capture, self.rasterizer, report)
-        with self._lock:
-            if patch is None or self.edited is not base:
-                return None
-            before_landing()
-            return self._stepped(CLOSE_VIEWS, self.work.by_hand(patch, CLOSE_VIEWS_NAME, CLOSE_VIEWS))
+    def mend(self) -> Job[Edit | None]:
+        """Mend what the linter finds in the scene (None: nothing), as one edit, on the worker for upgrades."""
+        return self._by_hand(MEND_JOB, mending_patch, MENDED, MEND, self.file)
+
+    def _by_hand(
+        self, job: str, make: Callable[..., Patch | None], name: str, reason: str, *more: Any
+    ) -> Job[Edit | None]:
+        """Queue an edit that belongs to no region; none where the scene has changed meanwhile."""
+
+        def work(report: Report) -> Edit | None:
+            base = self.edited
+            patch = make(base, self.capture, *more, report)
+            with self._lock:
+                if patch is None or self.edited is not base:
+                    return None
+                before_landing()
+                return self._stepped(reason, self.work.by_hand(patch, name, reason))
+
+        return self._worker.submit(job, work, self._job_changed)
 
     def rename_region(self, number: int, name: str) -> None:
         """Call a region something else; an empty name gives it its number back."""

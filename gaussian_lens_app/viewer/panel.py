@@ -14,6 +14,7 @@ from gaussian_lens_app.viewer.panels.compare import CompareSection
 from gaussian_lens_app.viewer.panels.export import ExportSection
 from gaussian_lens_app.viewer.panels.help import FIRST_RUN, HelpPanel
 from gaussian_lens_app.viewer.panels.looking import LookingPanel
+from gaussian_lens_app.viewer.panels.mending import MendingSection
 from gaussian_lens_app.viewer.panels.photos import PhotosPanel
 from gaussian_lens_app.viewer.panels.provenance import ProvenanceSection
 from gaussian_lens_app.viewer.panels.records import RecordsPanel
@@ -38,6 +39,7 @@ class Panel:
             self.upgrade = UpgradeSection(desk)
             self.compare = CompareSection(desk)
             self.export = ExportSection(desk)
+            self.mending = MendingSection(desk)
         with tabs.add_tab("Regions"):
             self.regions = RegionsPanel(desk, self.upgrade)
             self.provenance = ProvenanceSection(desk)
@@ -123,5 +125,5 @@ class Panel:
             self._hint.visible = session.selection is None and not session.regions
             for part in (self.select, self.upgrade, self.compare, self.export, self.regions):
                 part.refresh()
-            for part in (self.provenance, self.photos, self.records):
+            for part in (self.mending, self.provenance, self.photos, self.records):
                 part.refresh()

@@ -7,6 +7,7 @@ import viser
 
 from gaussian_lens_app.session import SceneChanged
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS
+from gaussian_lens_app.session.mending import MEND
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 
@@ -18,6 +19,7 @@ REASONS = {
     "remove": "Removed {}.",
     "flip": "Shows {} instead.",
     "delete": "{}.",
+    MEND: "{}. Undo takes it back.",
     CLOSE_VIEWS: "Readied for close views: coarse splats lost their needles. Undo takes it back.",
 }
 
