@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gaussian_lens_app.raster import CLASSIC
 from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Kind, Rect, Region
+from gaussian_lens_app.session import afar
 from gaussian_lens_app.session.colormap import colored, stretched
 from gaussian_lens_app.session.levels import MOVING_GAUSSIANS, coarser
 from gaussian_lens_app.session.looks import Looks, Picture
@@ -43,12 +44,14 @@ class Painter:
         """Shown as it is, though it is selected."""
         self._kept: dict[str, tuple[tuple[tuple, Any], ...]] = {}
 
-    def paint(self, camera: Camera, looks: Looks, marks: bool = True, moving: bool = False) -> Float[Tensor, "h w 3"]:
+    def paint(
+        self, camera: Camera, looks: Looks, marks: bool = True, moving: bool = False, finest: bool = True
+    ) -> Float[Tensor, "h w 3"]:
         """The picture of a camera; without `marks` nothing is tinted for being selected, `moving` it is of fewer
-        Gaussians where the scene has many."""
+        Gaussians where the scene has many. `finest`: splats smaller than a pixel get more pixels."""
         with torch.inference_mode():
             camera = camera.to(self.session.scene.device)
-            how = (marks, moving)
+            how = (marks, moving, finest and not moving and self.has_finer(camera, looks))
             if looks.split is None:
                 return self._half(camera, looks, how, looks.before, None)
             at = min(max(round(looks.split * camera.width), 1), camera.width - 1)
@@ -58,13 +61,28 @@ class Painter:
             picture[:, max(0, at - round(LINE)) : at + round(LINE)] = 1.0
             return picture
 
-    def _half(self, camera: Camera, looks: Looks, how: tuple[bool, bool], before: bool, crop: Rect | None) -> Tensor:
-        marks, moving = how
+    def has_finer(self, camera: Camera, looks: Looks) -> bool:
+        """Whether the finest picture is another one. Asked of the scene as it is, so that before and after are drawn
+        the same way."""
+        if looks.picture is not Picture.RGB or not self.session.mode.antialiased:
+            return False
+        scene = self.session.scene
+        few, each = self._keep("few", (scene,), lambda: afar.sample(scene))
+        with torch.inference_mode():
+            return afar.is_afar(few, each, camera.to(scene.device))
+
+    def _half(
+        self, camera: Camera, looks: Looks, how: tuple[bool, bool, bool], before: bool, crop: Rect | None
+    ) -> Tensor:
+        marks, moving, finest = how
         scene = self.scene_shown(looks, marks, before)
         if moving and scene.device.type == "cpu":
             full = scene
             scene = self._keep("coarser", (full,), lambda: coarser(full, MOVING_GAUSSIANS))
-        picture = self._drawn(scene, camera, looks, crop)
+        if finest:
+            picture = afar.gathered(self._drawn(scene, *afar.finer(camera, crop), looks))
+        else:
+            picture = self._drawn(scene, camera, crop, looks)
         capture = self.session.capture
         if looks.missing and capture is not None:
             rasterizer, mode = self.session.rasterizer, self.session.mode
@@ -77,7 +95,7 @@ class Painter:
             picture = over_picture(picture, photo, camera, looks.photo_opacity, crop)
         return picture
 
-    def _drawn(self, scene: Gaussians, camera: Camera, looks: Looks, crop: Rect | None) -> Tensor:
+    def _drawn(self, scene: Gaussians, camera: Camera, crop: Rect | None, looks: Looks) -> Tensor:
         session, background = self.session, torch.tensor(looks.background, device=scene.device)
         how: dict[str, Any] = {"mode": session.mode, "crop": crop}
         if looks.picture is Picture.RGB:

@@ -58,7 +58,7 @@ class View:
         unit = unit_of(home)
         self._set_first_view(home, unit)
         self.display = Display(session, float(np.linalg.norm(home.look_at - home.position)))
-        self.host = Host(self.server, self.display, Pace(stream), lambda: session.busy, unit)
+        self.host = Host(self.server, self.display, Pace(stream), lambda: session.busy, unit, self.display.has_finer)
         self.display.changed = self.host.rerender
         set_theme(self.server)
         place_panel(self.server)
@@ -75,6 +75,7 @@ class View:
             (exports or Path.cwd()).resolve(),
             project,
             () if project is None else project.bookmarks,
+            first_photo,
         )
         self.panel = Panel(self.desk)
         self.server.on_client_disconnect(self._left)

@@ -37,6 +37,8 @@ class Desk:
     """The only folder that files are written to from the browser."""
     project: Project | None = None
     bookmarks: tuple[Pose, ...] = ()
+    first_photo: int = 0
+    """The photo that the first view is from."""
     refresh: Callable[[], None] = field(default=lambda: None)
     """Every line and every button as the session is now."""
 

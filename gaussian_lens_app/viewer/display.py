@@ -40,7 +40,12 @@ class Display:
         camera, looks = camera_of(view, size), self.looks
         if looks.photo is not None and not self.at_photo(camera, looks.photo):
             looks = dataclasses.replace(looks, photo=None)
-        return captioned(_as_bytes(self.painter.paint(camera, looks, moving=view.moving)), looks)
+        picture = self.painter.paint(camera, looks, moving=view.moving, finest=view.finest)
+        return captioned(_as_bytes(picture), looks)
+
+    def has_finer(self, view: ClientView) -> bool:
+        """Whether more time would give a better picture: splats are smaller than its pixels."""
+        return self.painter.has_finer(camera_of(view, (view.width, view.height)), self.looks)
 
     def at_photo(self, camera: Camera, index: int) -> bool:
         """Whether the camera stands at that photo's place."""

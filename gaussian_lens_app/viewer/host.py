@@ -29,6 +29,8 @@ LARGEST = 8192
 """Pixels a side that are drawn, whatever size a browser says it has: its word must not fill the memory."""
 IDLE_SECONDS = 0.5
 """How often a resting thread looks whether its browser is still there."""
+LONGEST_BEFORE_FINEST = 0.4
+"""Seconds: where a picture at rest takes longer, no finer one follows it."""
 
 
 @dataclasses.dataclass
@@ -39,6 +41,8 @@ class ClientView(CameraState):
     height: int = 0
     moving: bool = False
     """Whether it moves, so that the picture should come soon rather than be exact."""
+    finest: bool = False
+    """Whether there is time to draw it as well as can be."""
 
 
 Draw = Callable[[ClientView, tuple[int, int]], UInt8[np.ndarray, "h w 3"]]
@@ -48,9 +52,18 @@ Draw = Callable[[ClientView, tuple[int, int]], UInt8[np.ndarray, "h w 3"]]
 class Host(Viewer):
     """Streams what `draw` draws to every connected browser."""
 
-    def __init__(self, server: viser.ViserServer, draw: Draw, pace: Pace, busy: Callable[[], bool], unit: float = 1.0):
-        """`unit`: world units for one of the browser's, whose keys fly at a fixed speed."""
-        self.pace, self.busy, self.unit = pace, busy, unit
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        draw: Draw,
+        pace: Pace,
+        busy: Callable[[], bool],
+        unit: float = 1.0,
+        has_finer: Callable[[ClientView], bool] = lambda view: False,
+    ):
+        """`unit`: world units for one of the browser's, whose keys fly at a fixed speed. `has_finer`: whether a view
+        at rest can be drawn better in more time."""
+        self.pace, self.busy, self.unit, self.has_finer = pace, busy, unit, has_finer
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # nerfview sets a theme viser has moved on from
             super().__init__(server, draw)
@@ -123,10 +136,17 @@ class FrameThread(Renderer):
         assert isinstance(task.camera_state, ClientView)
         try:
             sent = self._draw_and_send(task.camera_state, at_rest)
+            if sent and at_rest and self._has_time_for_more(task.camera_state):
+                self._draw_and_send(dataclasses.replace(task.camera_state, finest=True), at_rest)
         except Exception as error:
             self._tell(error)
             return
         self._failure = "" if sent else self._failure
+
+    def _has_time_for_more(self, view: ClientView) -> bool:
+        """Whether a finer picture is worth drawing: the camera, which may start any moment, then waits for it."""
+        soon = self.viewer.pace.predicted(view.width, view.height) < LONGEST_BEFORE_FINEST
+        return soon and not self.viewer.busy() and not self._stale(at_rest=True) and self.viewer.has_finer(view)
 
     def _draw_and_send(self, view: ClientView, at_rest: bool) -> bool:
         """False when a newer request made the frame stale on the way."""
@@ -144,7 +164,8 @@ class FrameThread(Renderer):
         quality = settings.rest_quality if at_rest else settings.moving_quality
         self.client.scene.set_background_image(image, format="jpeg", jpeg_quality=quality)
         self.client.flush()
-        pace.measured(width, height, time.perf_counter() - start)
+        if not view.finest:
+            pace.measured(width, height, time.perf_counter() - start)
         return True
 
     def _stale(self, at_rest: bool) -> bool:

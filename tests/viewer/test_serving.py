@@ -70,7 +70,7 @@ def serve(monkeypatch, tmp_path):
         return viewer
 
     monkeypatch.setattr(serving, "View", shown)
-    monkeypatch.setattr("gaussian_lens_app.session.session.close_views_patch", widened)
+    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", widened)
 
     def run(do, scene, capture=None, **how):
         doing[:] = [do]

@@ -199,3 +199,32 @@ def test_serving_ends_when_the_viewer_is_stopped(flat):
     viewer.stop()
     thread.join(3)
     assert not thread.is_alive()
+
+
+def test_a_finer_picture_follows_the_one_at_rest_where_there_is_one(flat):
+    viewer, _, _ = flat
+    drawn, draw = [], viewer.host.render_fn
+    viewer.host.render_fn = lambda view, size: drawn.append((view.moving, view.finest)) or draw(view, size)
+    with ScriptedBrowser(viewer.url) as browser:
+        browser.look(EYE, CENTRE)
+        browser.last_frame()
+        assert not any(finest for _, finest in drawn)
+        viewer.host.has_finer = lambda view: True
+        drawn.clear()
+        browser.look(EYE + 0.1, CENTRE)
+        browser.last_frame()
+    assert drawn[-2:] == [(False, False), (False, True)]
+    assert not any(moving and finest for moving, finest in drawn)
+
+
+def test_where_a_picture_at_rest_takes_long_no_finer_one_follows(flat):
+    viewer, _, _ = flat
+    drawn, draw = [], viewer.host.render_fn
+    viewer.host.render_fn = lambda view, size: drawn.append(view.finest) or draw(view, size)
+    viewer.host.has_finer = lambda view: True
+    viewer.host.pace.predicted = lambda width, height: 1.0
+    with ScriptedBrowser(viewer.url) as browser:
+        browser.look(EYE, CENTRE)
+        browser.last_frame()
+    assert drawn
+    assert not any(drawn)

@@ -1,0 +1,108 @@
+"""Steps back, forth and aside: undo, redo, regions hidden or flipped, edits that belong to no region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from gaussian_lens_app.jobs import Job, Report, before_landing
+from gaussian_lens_app.scene import Gaussians, Patch
+from gaussian_lens_app.session.arrangement import walk
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_JOB, CLOSE_VIEWS_NAME, close_views_patch
+from gaussian_lens_app.session.events import RegionsChanged
+from gaussian_lens_app.session.history import Edit
+from gaussian_lens_app.session.mending import MEND, MEND_JOB, MENDED, mending_patch
+from gaussian_lens_app.session.state import State
+
+
+class Steps(State):
+    """From one arrangement of edits to another."""
+
+    def undo(self) -> Edit | None:
+        """Take the last step back; None when there is none."""
+        with self._lock:
+            step = self.work.undo()
+            if step is not None:
+                self._swapped("undo", step.edit)
+            return None if step is None else step.edit
+
+    def redo(self) -> Edit | None:
+        """Make the step taken back last again; None when there is none."""
+        with self._lock:
+            step = self.work.redo()
+            if step is not None:
+                self._swapped("redo", step.edit)
+            return None if step is None else step.edit
+
+    def hide_region(self, number: int, with_dependents: bool = False) -> Edit:
+        """Show a region as it was before its upgrade. MethodError names what stands on it."""
+        with self._lock:
+            return self._stepped("hide", self.work.hide(number, with_dependents))
+
+    def show_region(self, number: int) -> Edit:
+        """Show a hidden region's upgrade again."""
+        with self._lock:
+            return self._stepped("show", self.work.show(number))
+
+    def remove_region(self, number: int, with_dependents: bool = False) -> Edit:
+        """Take a region's upgrade back, whatever came after it. MethodError names what stands on it."""
+        with self._lock:
+            return self._stepped("remove", self.work.remove(number, with_dependents))
+
+    def flip_region(self, number: int, chosen: int) -> Edit:
+        """Put another alternative of a region in force."""
+        with self._lock:
+            steps = len(self.work.steps.done)
+            edit = self.work.flip(number, chosen)
+            return self._stepped("flip", edit) if len(self.work.steps.done) > steps else edit
+
+    def delete_splats(self, rows: Bool[Tensor, "N"], name: str) -> Edit:
+        """Take rows out of the scene."""
+        with self._lock:
+            return self._stepped("delete", self.work.delete(rows, name))
+
+    def ready_close_views(self) -> Job[Edit | None]:
+        """Band-limit the scene where the photos are larger than those it was made from (None: they are not).
+
+        Splats made from small photos show needles from nearby, and drawn through a filter that hides those nothing new
+        could be sharp; see `optimize/band_limit.py`. One edit like any other, on the worker for upgrades.
+        """
+        return self._by_hand(CLOSE_VIEWS_JOB, close_views_patch, CLOSE_VIEWS_NAME, CLOSE_VIEWS, self.rasterizer)
+
+    def mend(self) -> Job[Edit | None]:
+        """Mend what the linter finds in the scene (None: nothing), as one edit, on the worker for upgrades."""
+        return self._by_hand(MEND_JOB, mending_patch, MENDED, MEND, self.file)
+
+    def _by_hand(
+        self, job: str, make: Callable[..., Patch | None], name: str, reason: str, *more: Any
+    ) -> Job[Edit | None]:
+        """Queue an edit that belongs to no region; none where the scene has changed meanwhile."""
+
+        def work(report: Report) -> Edit | None:
+            base = self.edited
+            patch = make(base, self.capture, *more, report)
+            with self._lock:
+                if patch is None or self.edited is not base:
+                    return None
+                before_landing()
+                return self._stepped(reason, self.work.by_hand(patch, name, reason))
+
+        return self._worker.submit(job, work, self._job_changed)
+
+    def rename_region(self, number: int, name: str) -> None:
+        """Call a region something else; an empty name gives it its number back."""
+        with self._lock:  # another mapping each time: somebody may be reading this one
+            others = {one: known for one, known in self.work.names.items() if one != number}
+            self.work.names = {**others, number: name.strip()[:60]} if name.strip() else others
+        self._tell(RegionsChanged())
+
+    def before_region(self, number: int) -> Gaussians:
+        """The scene without this region's upgrade and what stands on it."""
+        with self._lock:
+            now = self.work.arrangement
+            key = now.region(number).key
+            keys = [key, *(edit.key for edit in now.dependents(key))]
+            return walk(self.edited, now.edits, now.without(keys).edits)[0].scene

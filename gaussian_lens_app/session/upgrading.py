@@ -1,0 +1,131 @@
+"""Upgrades: one at a time on a worker, each on the scene as it is when its turn comes."""
+
+from __future__ import annotations
+
+from gaussian_lens_app.errors import JobCancelled, MethodError
+from gaussian_lens_app.jobs import Job, Report, before_landing, was_given_up, within
+from gaussian_lens_app.methods.base import Budget
+from gaussian_lens_app.scene import Box, Patch, Region
+from gaussian_lens_app.session.estimate import Estimate
+from gaussian_lens_app.session.events import Judged, Outcome, Pick, Previewed
+from gaussian_lens_app.session.history import Edited, previewed
+from gaussian_lens_app.session.memory import memory_errors_as_sentences
+from gaussian_lens_app.session.proposal import Proposal
+from gaussian_lens_app.session.state import State
+from gaussian_lens_app.upgrade import UpgradeRequest, until_cancelled
+
+
+class Upgrades(State):
+    """From a box, or the whole scene, to a patch that is swapped in or kept aside."""
+
+    def estimate(self, method: str, budget: Budget = Budget()) -> Estimate | None:  # noqa: B008  frozen
+        """What upgrading the selection would cost; None while nothing is selected."""
+        region = None if self.selection is None else self.selection.region
+        return None if region is None else self.experience.estimate(method, region, budget)
+
+    def upgrade(
+        self,
+        box: Box | None,
+        method: str = "refine",
+        budget: Budget = Budget(),  # noqa: B008  frozen
+        *,
+        through: bool = False,
+        judge: bool = True,
+        seed: int = 0,
+        again: int | None = None,
+    ) -> Job[Outcome]:
+        """Queue an upgrade of what is in the box, or of the selection this box belongs to; returns at once.
+
+        No box: of the whole scene. `again`: number of the region it is another upgrade of, to choose from.
+        """
+        name = f"{method} {next(self.experience.numbers)}"
+        picks = () if box is None else self._picks_of(box, through, again)
+
+        def work(report: Report) -> Outcome:
+            with self._lock:
+                base = self.work.base_for(again)
+            request = UpgradeRequest(
+                scene=base.scene,
+                box=box,
+                capture=self.capture,
+                method=method,
+                budget=budget,
+                mode=self.mode,
+                rasterizer=self.rasterizer,
+                through=bool(picks) and picks[-1].through,
+                judge=judge,
+                seed=seed,
+                region=self._region_of(picks, base),
+                preview=lambda patch: self._show(patch, base),
+            )
+            try:
+                with memory_errors_as_sentences("the upgrade"):
+                    result = self._upgrade(request, within(report, 0.0, 0.98))
+                report("Swapping in", 0.99)
+                self.experience.learn(method, result, budget)
+            except JobCancelled as stop:
+                if not isinstance(stop.kept, Patch):
+                    raise
+                result = until_cancelled(request, stop.kept)
+            finally:
+                self._show(None, base)
+            return self._land(Proposal.of(name, method, box, result, base, again))
+
+        return self._worker.submit(name, work, self._job_changed)
+
+    def _region_of(self, picks: tuple[Pick, ...], base: Edited) -> Region | None:
+        """Where it is known, or not found from the box alone."""
+        if not picks:
+            return None
+        plain = len(picks) == 1 and picks[-1].depth is None
+        return self._picker.known(picks, base) if plain else self._picker.find(picks, base, self.mode)
+
+    def _show(self, patch: Patch | None, base: Edited) -> None:
+        """Let the picture show a patch that is not finished; None: no more."""
+        if was_given_up():
+            return
+        shown = self.preview
+        self.preview = None if patch is None or self.edited is not base else previewed(base, patch)
+        if shown is not self.preview:
+            self._tell(Previewed())
+
+    def _picks_of(self, box: Box, through: bool, again: int | None) -> tuple[Pick, ...]:
+        """The chain this box ends, if it is the selection's, else the box alone."""
+        shown = self.selection
+        if shown is None or not shown.picks or shown.box is not box or again is not None:
+            return (Pick(box, through=through),)
+        return shown.picks if through in (False, shown.picks[-1].through) else (Pick(box, through=through),)
+
+    def upgrade_again(self, number: int, method: str, budget: Budget = Budget()) -> Job[Outcome]:  # noqa: B008  frozen
+        """Queue another upgrade of a region, to flip between the two."""
+        box = self.work.arrangement.region(number).box
+        budget = Budget.for_scene(self.scene) if box is None else budget
+        return self.upgrade(box, method, budget, again=number)
+
+    def force(self) -> Outcome:
+        """Apply the upgrade that was refused last."""
+        with self._lock:
+            if self.refused is None:
+                raise MethodError("There is no refused upgrade to apply.")
+            outcome = self._apply(self.refused, "force")
+        self._tell(Judged(outcome))
+        return outcome
+
+    def _land(self, proposal: Proposal) -> Outcome:
+        """Swap the upgrade in, or keep it aside when the judge refused it."""
+        with self._lock:
+            before_landing()
+            if proposal.verdict.accepted:
+                outcome = self._apply(proposal, "upgrade")
+            else:
+                self.refused = proposal
+                outcome = self.last = proposal.outcome(None)
+        self._tell(Judged(outcome))
+        return outcome
+
+    def _apply(self, proposal: Proposal, reason: str) -> Outcome:
+        self.last = self.work.apply(proposal, reason)
+        self.refused = None
+        assert self.last.edit is not None
+        self._swapped(reason, self.last.edit)
+        return self.last
