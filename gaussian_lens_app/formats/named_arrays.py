@@ -103,7 +103,7 @@ def _of_npz(archive: zipfile.ZipFile, name: str) -> Contents:
         with archive.open(member) as file:
             shape, _, dtype = _npy_header(file, name)
         if dtype.kind in "US" and prod(shape) == 1 and dtype.itemsize <= 4 * LONGEST_WORD:
-            found.words[key] = str(_npy_values(archive, member, name).item())
+            found.words[key] = _word(_npy_values(archive, member, name))
         elif dtype.kind in "fiub":
             found.arrays[key] = Named(shape, partial(_npy, archive, member, name))
     return found
@@ -140,6 +140,13 @@ def _npy_values(archive: zipfile.ZipFile, member: str, name: str) -> np.ndarray:
     if len(data) < size or not size:
         raise BadFile(f"{name} is truncated: its array {member[:40]} promises {size} bytes and holds fewer.")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _word(value: np.ndarray) -> str:
+    """Plain letters; numpy's own way ends in a SystemError where numbers are no letters at all."""
+    wide = value.dtype.newbyteorder("=").kind == "U"
+    codes = value.reshape(-1).view(f"{value.dtype.byteorder}u4" if wide else "u1")
+    return "".join(chr(code) if 32 <= code < 127 else "?" for code in codes.tolist() if code)
 
 
 # ---- torch

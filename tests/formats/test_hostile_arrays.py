@@ -173,6 +173,21 @@ def test_a_tensor_that_repeats_one_number_without_end_is_not_unrolled(tmp_path):
             load(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize(("dtype", "data"), [("<U2", b"\xff" * 8), (">U2", b"\xff\0\0\0" * 2), ("|S3", b"\xff\0\n")])
+def test_a_word_of_letters_that_do_not_exist_states_nothing(tmp_path, dtype, data):
+    path = write_zip(tmp_path / "a.npz", {**members("stated.npz"), "convention.npy": npy((), dtype, data)})
+    survives(path)
+    with pytest.raises(BadFile, match="does not tell whether"):
+        load(path)
+
+
+@pytest.mark.parametrize("word", [np.array("gsplat"), np.array(b"gsplat"), np.array(["gsplat"], dtype=">U9")])
+def test_a_word_is_read_in_any_of_numpys_ways(tmp_path, word):
+    with np.load(CORPUS / "stated.npz") as arrays:
+        np.savez(tmp_path / "a.npz", **{**arrays, "convention": word})
+    assert any("as stated" in finding.sentence for finding in load(tmp_path / "a.npz").findings)
+
+
 def test_names_that_contradict_the_content_say_what_to_do(tmp_path):
     (tmp_path / "a.npz").write_bytes((CORPUS / "tensors.pt").read_bytes())
     with pytest.raises(BadFile, match=r"rename it to end in \.pt"):
