@@ -47,7 +47,7 @@ class Listing:
     pairs: Array
     """(N,) tiles each Gaussian enters, 0 where it is not drawn."""
     slots: Array
-    """(N,) first of each drawn Gaussian's slots, one per tile it enters."""
+    """(N,) first of each Gaussian's slots, one per tile it enters."""
     tile_of: Array
     """(slots,) tile of a slot, -1 for a spare one."""
     starts: Array
@@ -91,7 +91,7 @@ def list_splats(inputs: Inputs) -> Listing:
 
     order, slots = np.empty(count, np.int32), np.empty(count, np.int64)
     drawn = tiles.depth_order(splats, pairs, order)
-    total = tiles.assign_slots(order, drawn, pairs, slots)
+    total = tiles.assign_slots(pairs, slots)
 
     columns, rows = (-(-pixels // TILE) for pixels in inputs.size)
     shares = max(1, min(4 * thread_count(), drawn // 1024))

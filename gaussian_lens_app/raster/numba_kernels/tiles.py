@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from gaussian_lens_app.raster.numba_kernels.jit import kernel
-from gaussian_lens_app.raster.numba_kernels.lanes import take_ticket
-from gaussian_lens_app.raster.numba_kernels.layout import DEPTH, HEIGHT, MY
+from gaussian_lens_app.raster.numba_kernels.lanes import prefetch, take_ticket
+from gaussian_lens_app.raster.numba_kernels.layout import DEPTH, HEIGHT, MY, SPLAT
 from gaussian_lens_app.raster.numba_kernels.projection import row_span, tile_range
 
+AHEAD = 8
+"""Splats fetched ahead: by depth they are visited all over the memory."""
 DIGIT = 11
 """Bits per pass of the radix sort; three passes cover a float32."""
 
@@ -49,11 +51,13 @@ def depth_order(splats, pairs, order):
 
 
 @kernel
-def assign_slots(order, drawn, pairs, slots):
-    """Give every drawn Gaussian a run of consecutive slots, one per tile it enters; how many there are."""
+def assign_slots(pairs, slots):
+    """Give every Gaussian a run of consecutive slots, one per tile it enters; how many there are.
+
+    In the scene's order, in which they are summed on the way back: numbered by depth, that read all over the memory.
+    """
     total = 0
-    for j in range(drawn):
-        i = order[j]
+    for i in range(pairs.shape[0]):
         slots[i] = total
         total += pairs[i]
     return total
@@ -63,12 +67,15 @@ def assign_slots(order, drawn, pairs, slots):
 def list_tiles(order, drawn, splats, pairs, slots, tiles_x, tiles_y, tile_of, counts, tickets):
     """Fill `tile_of` (slot -> tile) and count, for each share of the order, the entries of each tile."""
     shares = counts.shape[0]
+    flat = splats.reshape(-1)
     while True:
         share = take_ticket(tickets)
         if share >= shares:
             break
         counts[share] = 0
-        for j in range(share * drawn // shares, (share + 1) * drawn // shares):
+        stop = (share + 1) * drawn // shares
+        for j in range(share * drawn // shares, stop):
+            prefetch(flat, order[min(j + AHEAD, stop - 1)] * SPLAT)
             i = order[j]
             splat = splats[i]
             slot, end = slots[i], slots[i] + pairs[i]
