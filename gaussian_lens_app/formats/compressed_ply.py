@@ -101,6 +101,8 @@ def loss(g: Gaussians) -> Iterator[Finding]:
 def _check(header: Header, name: str, held: int) -> tuple[int, int]:
     """(count, SH degree) of a header that keeps to the format."""
     elements = {element.name: element for element in header.elements}
+    if len(elements) < len(header.elements):
+        raise BadFile(f"{name} is a compressed PLY that has an element twice: it is damaged.")
     chunk, vertex, sh = elements["chunk"], header.vertex, elements.get("sh")
     count = vertex.count
     if header.format != "binary_little_endian":

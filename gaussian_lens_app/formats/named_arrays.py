@@ -89,6 +89,10 @@ def _refuse_bomb(archive: zipfile.ZipFile, path: Path) -> None:
     held, plain = path.stat().st_size, sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS or plain > GROWTH * held + SPARE:
         raise BadFile(f"{path.name} unpacks to {len(members)} files of {plain} bytes: no scene does, refused.")
+    for member in members:  # zipfile sets aside what a member claims before it looks at the file
+        stored = member.compress_type == zipfile.ZIP_STORED
+        if member.compress_size > held or (stored and member.file_size != member.compress_size):
+            raise BadFile(f"{path.name} is damaged: its file {member.filename[:40]!r} claims more than there is.")
 
 
 # ---- numpy

@@ -56,6 +56,20 @@ def test_a_file_edited_anywhere_is_a_scene_or_a_sentence(file, folder):
     run()
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("packed.compressed.ply", [("repeat", 0.0, 376), ("repeat", 0.75, 56)]),  # an element twice, of other columns
+        ("tensors.pt", [("byte", 0.94140625, 4)]),  # a tiny member that claims 64 MiB
+    ],
+)
+def test_what_a_long_run_found_stays_mended(name, changes, tmp_path):
+    (tmp_path / name).write_bytes(edited((CORPUS / name).read_bytes(), changes))
+    survives(tmp_path / name)
+    with pytest.raises(BadFile):
+        load(tmp_path / name)
+
+
 def test_padding_that_packs_away_earns_a_sog_no_more_gaussians(tmp_path):
     path = tmp_path / "a.sog"
     with zipfile.ZipFile(CORPUS / "bundle.sog") as bundle, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
