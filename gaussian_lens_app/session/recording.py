@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from gaussian_lens_app.session.looks import Looks, Pose
 FPS = 24
 LARGEST = 8192
 """Pixels a side."""
+FOR_MP4 = 'for .mp4: pip install "gaussian_lens_app[video]"'
 
 Paint = Callable[[Camera, Looks, bool], torch.Tensor]
 
@@ -100,7 +102,7 @@ def write_video(
             report(f"Picture {index + 1} of {len(poses)}", 0.95 * index / len(poses))
             yield as_bytes(paint(camera_at(pose, width, height), looks, False))
 
-    data = _encoded(path.suffix.lower(), frames(), fps)
+    data = _encoded(path.suffix.lower(), frames(), (width, height), fps)
     report("Writing", 0.97)
     with write_atomically(path) as file:
         file.write(data)
@@ -112,17 +114,32 @@ def video_suffixes() -> tuple[str, ...]:
     return ((".mp4",) if find_spec("imageio_ffmpeg") else ()) + (".webp", ".gif")
 
 
-def _encoded(suffix: str, frames: Iterator[np.ndarray], fps: int) -> bytes:
+def _encoded(suffix: str, frames: Iterator[np.ndarray], size: tuple[int, int], fps: int) -> bytes:
     if suffix not in video_suffixes():
-        more = "" if suffix != ".mp4" else ' (for .mp4: pip install "gaussian_lens_app[video]")'
+        more = "" if suffix != ".mp4" else f" ({FOR_MP4})"
         raise ExportError(f"Films can be written as {', '.join(video_suffixes())}{more}.")
-    out = io.BytesIO()
     if suffix == ".mp4":
-        iio.imwrite(out, np.stack(list(frames)), extension=".mp4", fps=fps)
-    else:
-        how: dict[str, Any] = {"quality": 90, "method": 2} if suffix == ".webp" else {}
-        iio.imwrite(out, list(frames), extension=suffix, plugin="pillow", duration=round(1000 / fps), loop=0, **how)
+        return _as_mp4(frames, size, fps)
+    out = io.BytesIO()
+    how: dict[str, Any] = {"quality": 90, "method": 2} if suffix == ".webp" else {}
+    iio.imwrite(out, list(frames), extension=suffix, plugin="pillow", duration=round(1000 / fps), loop=0, **how)
     return out.getvalue()
+
+
+def _as_mp4(frames: Iterator[np.ndarray], size: tuple[int, int], fps: int) -> bytes:
+    """H.264, one picture at a time; even sides are all it asks for (imageio's own writer stretches to sixteens)."""
+    from imageio_ffmpeg import write_frames  # pyright: ignore[reportMissingImports]  the extra `video`
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        writer = write_frames(str(path), size, fps=fps, quality=8, macro_block_size=2, ffmpeg_log_level="error")
+        writer.send(None)
+        try:
+            for frame in frames:
+                writer.send(np.ascontiguousarray(frame))
+        finally:
+            writer.close()
+        return path.read_bytes()
 
 
 def _turned(v: Float[np.ndarray, "3"], axis: Float[np.ndarray, "3"], angle: float) -> Float[np.ndarray, "3"]:

@@ -5,6 +5,7 @@ import io
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from PIL import Image
 
 from gaussian_lens_app.errors import ExportError, JobCancelled
 from gaussian_lens_app.session import Session
@@ -74,7 +75,7 @@ def test_a_film_has_its_pictures_in_order(painter, tmp_path, suffix):
         if suffix == ".mp4"
         else iio.imread(path, plugin="pillow", index=...)[..., :3]
     )
-    assert frames.shape == (5, 120, 160, 3)
+    assert frames.shape == (5, 120, 160, 3)  # the asked frames, at the asked size less an odd column
     for frame, pose in zip(frames, poses, strict=True):
         drawn = as_bytes(painter.paint(camera_at(pose, 160, 120), Looks())).astype(float)
         assert np.abs(frame - drawn).mean() < 12
@@ -93,3 +94,27 @@ def test_a_cancelled_film_leaves_nothing(painter, tmp_path):
 def test_an_unknown_kind_of_film_is_a_sentence(painter, tmp_path):
     with pytest.raises(ExportError, match=r"\.webp, \.gif"):
         write_video(tmp_path / "film.avi", painter.paint, [FRONT], (64, 64), Looks())
+
+
+def test_where_mp4_cannot_be_written_it_is_said_what_to_install(painter, tmp_path, monkeypatch):
+    monkeypatch.setattr("gaussian_lens_app.session.recording.find_spec", lambda name: None)
+    assert video_suffixes() == (".webp", ".gif")
+    with pytest.raises(ExportError, match=r'for \.mp4: pip install "gaussian_lens_app\[video\]"'):
+        write_video(tmp_path / "film.mp4", painter.paint, [FRONT], (64, 64), Looks())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", video_suffixes())
+def test_a_turntable_film_has_the_asked_frames_and_lasts_as_long(painter, tmp_path, suffix):
+    path = write_video(tmp_path / f"around{suffix}", painter.paint, turntable(FRONT, 12), (96, 64), Looks(), fps=6)
+    if suffix == ".mp4":
+        facts = iio.immeta(path, plugin="FFMPEG")
+        assert facts["fps"] == 6
+        assert facts["duration"] == pytest.approx(2, abs=0.1)
+        assert len(list(iio.imiter(path, plugin="FFMPEG"))) == 12
+    else:
+        assert len(iio.imread(path, plugin="pillow", index=...)) == 12
+        with Image.open(path) as film:
+            film.seek(1)
+            film.load()
+            assert film.info["duration"] == pytest.approx(1000 / 6, abs=10)

@@ -10,6 +10,7 @@ from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.jobs import Job
 from gaussian_lens_app.session.painting import Painter
 from gaussian_lens_app.session.recording import (
+    FOR_MP4,
     FPS,
     along,
     camera_at,
@@ -47,7 +48,9 @@ class RecordsPanel:
             self._shot.on_click(lambda event: self._take(event.client))
             self._way = gui.add_dropdown("Film", [TURNTABLE, PATH])
             self._seconds = gui.add_slider("Film seconds", 1, 30, 1, 6)
-            self._kind = gui.add_dropdown("Kind", list(video_suffixes()))
+            kinds = video_suffixes()
+            more = None if ".mp4" in kinds else f"{FOR_MP4}, then start again."
+            self._kind = gui.add_dropdown("Kind", list(kinds), hint=more)
             self._film = gui.add_button("Make the film", icon=viser.Icon.VIDEO, color="gray")
             self._film.on_click(lambda event: self.make_film(event.client))
             self._bar = gui.add_progress_bar(0.0, visible=False)
