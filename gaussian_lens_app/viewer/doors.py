@@ -27,6 +27,8 @@ import websockets.asyncio.server
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request, Response
 
+LONGEST_MESSAGE = 1 << 20
+"""Bytes that a browser may say at once: cameras, boxes, buttons and short texts."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 _swapping = threading.Lock()
@@ -161,6 +163,7 @@ def doors_closed_to_strangers(bound_to: str, token: str | None = None) -> Iterat
     def serve(*args: Any, process_request: Callable | None = None, **kwargs: Any):
         nonlocal guards
         guards += 1
+        kwargs["max_size"] = LONGEST_MESSAGE
         return original(*args, process_request=guarded(process_request, bound_to, token), **kwargs)
 
     with _swapping:

@@ -7,6 +7,7 @@ import io
 import socket
 
 import viser
+from viser import _messages
 
 from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.viewer.doors import doors_closed_to_strangers, new_token
@@ -32,7 +33,14 @@ def start_server(host: str, port: int) -> Server:
     with doors_closed_to_strangers(host, token), contextlib.redirect_stdout(io.StringIO()):
         server = Server(host=host, port=port, label="Gaussian lens", verbose=False)
     server.token = token
+    _refuse_uploads(server)
+    server.on_client_connect(_refuse_uploads)
     return server
+
+
+def _refuse_uploads(to: viser.ViserServer | viser.ClientHandle) -> None:
+    """Nothing here takes files, but viser keeps the parts of any that a browser sends to any control, without end."""
+    to.gui._websock_interface.unregister_handler(_messages.FileTransferStartUpload)
 
 
 def stop_server(server: Server) -> None:

@@ -59,8 +59,10 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
     return f"**{selection.region.count:,} Gaussians selected**{seen}"
 
 
-def suggestions_line(count: int) -> str:
-    """What the marks mean, and what to do with them."""
+def suggestions_line(count: int | None) -> str:
+    """What the marks mean, and what to do with them; None: the boxes are still looked for."""
+    if count is None:
+        return "Comparing the scene with your photos…"
     meaning = "Red: your photos show more than the splats do."
     if count == 0:
         return meaning

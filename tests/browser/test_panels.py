@@ -1,10 +1,11 @@
 """What the tabs do, in a real browser against the real server."""
 
+import threading
 import time
 
 import numpy as np
 import pytest
-from screen import inside
+from screen import SIZE, inside
 from sharpen import sharpening
 
 from gaussian_lens_app.session import Session
@@ -235,8 +236,59 @@ def test_what_is_blurred_is_suggested_and_a_click_takes_it(opened, session, pict
     screen.button("What is blurred here?").wait_for()
 
 
+def test_marks_hidden_while_boxes_are_looked_for_leave_no_boxes_behind(opened, session, monkeypatch):
+    from gaussian_lens_app.viewer.panels import select
+
+    go_on, shown, look = threading.Event(), [], select.suggested_boxes
+    monkeypatch.setattr(select, "suggested_boxes", lambda *args, **how: go_on.wait(20) and look(*args, **how))
+    monkeypatch.setattr(select, "show_suggestion", lambda *args: shown.append(args))
+    screen = opened(session)
+    screen.press("What is blurred here?")
+    screen.sees("Comparing the scene with your photos")
+    screen.press("Hide the marks")
+    screen.button("What is blurred here?").wait_for()
+    go_on.set()
+    time.sleep(1)
+    assert shown == []
+    screen.press("What is blurred here?")
+    screen.sees("blue box")
+    assert shown
+
+
+def test_in_a_low_window_what_is_done_next_is_in_sight(opened, session):
+    """Select, Upgrade and Show before, each when it is its turn, without scrolling the panel."""
+    screen = opened(session)
+
+    def in_sight(label):
+        box = screen.button(label).bounding_box()
+        return box is not None and box["y"] + box["height"] <= SIZE[1]
+
+    assert SIZE[1] <= 700
+    assert in_sight("Select region")
+    assert in_sight("Upgrade")
+    assert screen.button("Upgrade").is_disabled()
+    assert not screen.button("Upgrade whole scene").is_visible()
+    screen.drag(BOX)
+    screen.sees("new Gaussians")
+    assert in_sight("Upgrade")
+    screen.press("Upgrade")
+    screen.sees("Swapped in")
+    assert in_sight("Show before")
+
+
+def test_a_method_for_whole_scenes_says_so_on_its_button(opened, session):
+    screen = opened(session)
+    screen.choose("Method", "SR3R")
+    screen.button("Upgrade whole scene").wait_for()
+    assert screen.button("Upgrade whole scene").is_enabled()
+    assert not screen.button("Upgrade").is_visible()
+    screen.choose("Method", "Refine")
+    screen.button("Upgrade").wait_for()
+
+
 def test_the_worst_places_are_upgraded_without_a_box(opened, session):
     screen = opened(session)
+    screen.page.get_by_text("More ways to upgrade").click()
     screen.press("Upgrade the worst places")
     screen.until(lambda: len(session.regions) >= 2, timeout=60)
     for region in session.regions:

@@ -39,10 +39,10 @@ class ExportSection:
                     "Say origins", False, hint="Where each Gaussian comes from, as two more properties of the PLY."
                 )
                 self._classic = gui.add_checkbox(
-                    "For others",
+                    "Classic viewers",
                     False,
                     disabled=desk.session.capture is None,
-                    hint="Compensate opacities for viewers that draw without antialiasing.",
+                    hint="Opacities made for viewers that draw without antialiasing, as most on the web do.",
                 )
                 gui.add_markdown(f"Files go to `{desk.exports}`")
 

@@ -40,7 +40,7 @@ class LookingPanel:
         self._picture.on_update(lambda _: desk.display.set(picture=Picture(self._picture.value)))
         degree = desk.session.scene.sh_degree
         self._degree = gui.add_slider(
-            "SH degree", 0, max(1, degree), 1, degree, disabled=degree == 0, hint="Colour that depends on the view."
+            "SH degree", 0, max(1, degree), 1, degree, visible=degree > 0, hint="Colour that depends on the view."
         )
         self._degree.on_update(lambda _: self._set_degree())
         self._smooth = gui.add_checkbox(

@@ -31,7 +31,7 @@ class PhotosPanel:
             gui.add_markdown("There are no photos: open the scene with `--capture DIR`.")
             self._seen = None
             return
-        self._photo = gui.add_dropdown("Photo", names)
+        self._photo = gui.add_dropdown("Photo", names, initial_value=names[desk.first_photo])
         self._photo.on_update(lambda event: self._overlay_follows() if event.client else None)
         self._go = gui.add_button("Go to its view", icon=viser.Icon.CAMERA, color="gray")
         self._go.on_click(lambda event: self.go(event.client))
@@ -39,10 +39,10 @@ class PhotosPanel:
         self._steps.on_click(lambda event: self._step(1 if self._steps.value == "Next" else -1, event.client))
         self._over = gui.add_checkbox("Lay it over", False, hint="Over the picture, from the photo's own view. Key: P")
         self._over.on_update(lambda event: self.set_overlay(self._over.value, event.client) if event.client else None)
-        self._opacity = gui.add_slider("Opacity", 0.0, 1.0, 0.05, 0.5)
+        self._opacity = gui.add_slider("Opacity", 0.0, 1.0, 0.05, 0.5, visible=False)
         self._opacity.on_update(lambda _: desk.display.set(photo_opacity=float(self._opacity.value)))
         self._frusta = gui.add_checkbox(
-            "Show places", False, hint="Where the photos were taken; click one to go there. Key: F"
+            "Show cameras", False, hint="Where the photos were taken; click one to go there. Key: F"
         )
         self._frusta.on_update(lambda event: self._show_frusta(self._frusta.value) if event.client else None)
         with gui.add_folder("What sees the box"):
@@ -88,7 +88,7 @@ class PhotosPanel:
 
     def set_overlay(self, on: bool, client: viser.ClientHandle | None) -> None:
         """The chosen photo over the picture; goes to its view where the camera stands elsewhere."""
-        self._over.value = on
+        self._over.value = self._opacity.visible = on
         self.desk.display.set(photo=self._index if on else None)
         if on and client is not None:
             self.go(client)

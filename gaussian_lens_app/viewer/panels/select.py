@@ -23,7 +23,10 @@ class SelectSection:
 
     def __init__(self, desk: Desk):
         self.desk = desk
-        self._suggested = 0
+        self._suggested: int | None = 0
+        """How many boxes are suggested; None: still looking."""
+        self._asked: object | None = None
+        """The search for suggestions that counts: what an earlier one finds is not shown any more."""
         gui, tool = desk.server.gui, desk.box_tool
         with gui.add_folder("1 · Select"):
             self._select = gui.add_button(
@@ -88,20 +91,27 @@ class SelectSection:
     def _set_marks(self, client: viser.ClientHandle | None) -> None:
         self.desk.display.set(marks=Marks(self._marks.value))
         if self.desk.display.looks.missing:
-            hide_suggestions(self.desk.server)
-            if client is not None:
-                self.desk.attempt(lambda: self._show_suggestions(client), client)
+            self._suggest_anew(client)
 
     def _toggle_missing(self, client: viser.ClientHandle | None) -> None:
         on = not self.desk.display.looks.missing
-        hide_suggestions(self.desk.server)
-        self._suggested = 0
         self.desk.display.set(missing=on)
-        self.refresh()
-        if on and client is not None:
-            self.desk.attempt(lambda: self._show_suggestions(client), client)
+        if on:
+            self._suggest_anew(client)
+        else:
+            self._asked = None
+            hide_suggestions(self.desk.server)
+            self.refresh()
 
-    def _show_suggestions(self, client: viser.ClientHandle) -> None:
+    def _suggest_anew(self, client: viser.ClientHandle | None) -> None:
+        hide_suggestions(self.desk.server)
+        asked = self._asked = object()
+        self._suggested = None
+        self.refresh()
+        if client is not None:
+            self.desk.attempt(lambda: self._show_suggestions(client, asked), client)
+
+    def _show_suggestions(self, client: viser.ClientHandle, asked: object) -> None:
         desk, session = self.desk, self.desk.session
         assert session.capture is not None
         view = desk.host.get_camera_state(client)
@@ -109,14 +119,23 @@ class SelectSection:
         boxes = suggested_boxes(
             session.scene, camera, session.capture, session.rasterizer, session.mode, marks=desk.display.looks.marks
         )
-        for number, box in enumerate(boxes, 1):
-            target = locate(session.scene, box, session.rasterizer, session.mode)
+        targets = [(box, locate(session.scene, box, session.rasterizer, session.mode)) for box in boxes]
+        if not self._wanted(asked):
+            return
+        for number, (box, target) in enumerate(targets, 1):
             if target is not None:
                 show_suggestion(desk.server, number, target, desk.host.unit, lambda one, box=box: self._take(box, one))
+        if not self._wanted(asked):  # hidden while they were put there
+            hide_suggestions(desk.server)
+            return
         self._suggested = len(boxes)
         self.refresh()
         if not boxes:
             desk.tell(client, "Nothing to suggest", "From here the scene shows all that the photos do.")
+
+    def _wanted(self, asked: object) -> bool:
+        """Whether what was looked for is still to be shown."""
+        return self._asked is asked and self.desk.display.looks.missing
 
     def _take(self, box, client: viser.ClientHandle) -> None:
         self.desk.display.set(missing=False)

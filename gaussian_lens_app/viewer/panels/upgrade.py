@@ -15,6 +15,9 @@ from gaussian_lens_app.session.missing import worst_places
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 
+BOXED, WHOLE = "Upgrade", "Upgrade whole scene"
+"""What the first button does: some methods know whole scenes only."""
+
 
 class UpgradeSection:
     """Starts upgrades and shows the job at work, be it an upgrade or what it waits for."""
@@ -30,35 +33,38 @@ class UpgradeSection:
             self._method = gui.add_dropdown("Method", labels or ["none can run"], disabled=not labels)
             self._method.on_update(lambda _: self.refresh())
             self._hint = gui.add_markdown("")
-            self._upgrade = gui.add_button("Upgrade", icon=viser.Icon.SPARKLES, disabled=True)
-            self._upgrade.on_click(lambda _: self._start())
-            self._whole = gui.add_button(
-                "Upgrade whole scene",
-                color="gray",
-                visible=False,
-                hint="All splats, not only the box. You can undo it.",
+            self._upgrade = gui.add_button(
+                BOXED, icon=viser.Icon.SPARKLES, disabled=True, hint="Sharpens what is in the box: drag one first."
             )
-            self._whole.on_click(lambda _: self._start(whole=True))
-            self._worst = gui.add_button(
-                "Upgrade the worst places",
-                color="gray",
-                visible=False,
-                hint="Boxes the three places that the photos pull at hardest, and upgrades each.",
-            )
-            self._worst.on_click(lambda event: desk.attempt(lambda: self._start_worst(event.client), event.client))
+            self._upgrade.on_click(lambda _: self._start(whole=self._upgrade.label == WHOLE))
             self._bar = gui.add_progress_bar(0.0, visible=False)
             self._progress = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", color="red", visible=False)
             self._cancel.on_click(lambda _: self._stop())
-            with gui.add_folder("Budget", expand_by_default=False):
-                self._seconds = gui.add_slider(
-                    "Seconds", 1.0, 30.0, 0.5, budget.seconds, hint="Time for the method itself; longer fits better."
-                )
-                self._gaussians = gui.add_slider(
-                    "Gaussians", 5_000, 200_000, 5_000, budget.gaussians, hint="At most so many Gaussians are added."
-                )
+            with gui.add_folder("More ways to upgrade", expand_by_default=False):
+                self._add_ways(budget)
         for slider in (self._seconds, self._gaussians):
             slider.on_update(lambda _: self.refresh())
+
+    def _add_ways(self, budget: Budget) -> None:
+        gui, desk = self.desk.server.gui, self.desk
+        self._seconds = gui.add_slider(
+            "Seconds", 1.0, 30.0, 0.5, budget.seconds, hint="Time for the method itself; longer fits better."
+        )
+        self._gaussians = gui.add_slider(
+            "Gaussians", 5_000, 200_000, 5_000, budget.gaussians, hint="At most so many Gaussians are added."
+        )
+        self._worst = gui.add_button(
+            "Upgrade the worst places",
+            color="gray",
+            visible=False,
+            hint="Boxes the three places that the photos pull at hardest, and upgrades each.",
+        )
+        self._worst.on_click(lambda event: desk.attempt(lambda: self._start_worst(event.client), event.client))
+        self._whole = gui.add_button(
+            WHOLE, color="gray", visible=False, hint="All splats, not only the box. You can undo it."
+        )
+        self._whole.on_click(lambda _: self._start(whole=True))
 
     @property
     def budget(self) -> Budget:
@@ -132,6 +138,8 @@ class UpgradeSection:
         self._hint.content = words.method_lines(self.choices, str(self._method.value), estimate)
         nothing = selection is None or (selection.region is not None and selection.region.count == 0)
         scopes = () if chosen is None else chosen.scopes
-        self._upgrade.disabled = nothing or Scope.REGION not in scopes
-        self._worst.visible = session.capture is not None and Scope.REGION in scopes
-        self._whole.visible = chosen is not None
+        boxed = Scope.REGION in scopes or not scopes
+        self._upgrade.label = BOXED if boxed else WHOLE
+        self._upgrade.disabled = not scopes or (boxed and nothing)
+        self._worst.visible = session.capture is not None and boxed
+        self._whole.visible = chosen is not None and boxed
