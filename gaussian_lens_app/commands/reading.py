@@ -40,8 +40,8 @@ def tell(*sentences: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
 
-def check_target(path: Path, suffix: str | None = None) -> None:
-    """Raises ExportError while it costs nothing, not after an hour of work."""
+def check_target(path: Path, suffix: str | None = None, own: Path | None = None) -> None:
+    """Raises ExportError while it costs nothing, not after an hour of work. `own`: what is read, and must stay."""
     if suffix and path.suffix.lower() != suffix:
         raise ExportError(f"Cannot write {path.name!r}: give a name that ends in {suffix}.")
     folder = path.expanduser().absolute().parent
@@ -51,3 +51,5 @@ def check_target(path: Path, suffix: str | None = None) -> None:
         raise ExportError(f"The folder {folder} may not be written to: choose another place for {path.name}.")
     if path.is_dir():
         raise ExportError(f"{path} is a folder: give the name of the file to write.")
+    if own is not None and own.exists() and path.exists() and path.samefile(own):
+        raise ExportError(f"{path} is the scene that is read, which stays as it is: give another name.")

@@ -74,9 +74,9 @@ class Upgrade:
     """Same seed, same result (for a fixed number of threads), where the budget is not what ends the method."""
 
     def run(self) -> int:
-        check_target(self.output, ".ply")
+        check_target(self.output, ".ply", own=self.scene)
         if self.report is not None:
-            check_target(self.report)
+            check_target(self.report, own=self.scene)
         self._check()
         results: list[UpgradeResult] = []
         session = self._open(results)

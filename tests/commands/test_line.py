@@ -60,6 +60,20 @@ def test_upgrade_keeps_the_bits_of_what_it_leaves_alone(files, tmp_path):
     assert len(before - after) <= touched["changed"] + touched["removed"]
 
 
+@pytest.mark.parametrize("way", ["its name", "a link", "another way there", "the report"])
+def test_an_upgrade_never_writes_over_the_scene_it_reads(files, tmp_path, capsys, way):
+    scene, other = tmp_path / "scene.ply", tmp_path / "other.ply"
+    scene.write_bytes(files.scene.read_bytes())
+    target = {"a link": other, "another way there": tmp_path / ".." / tmp_path.name / "scene.ply"}.get(way, scene)
+    if way == "a link":
+        other.symlink_to(scene)
+    out = ["-o", tmp_path / "out.ply", "--report", scene] if way == "the report" else ["-o", target]
+    assert gsr("upgrade", scene, "--whole", "--method", "split", *out) == 1
+    assert "give another name" in capsys.readouterr().err
+    assert scene.read_bytes() == files.scene.read_bytes()
+    assert not (tmp_path / "out.ply").exists()
+
+
 def test_a_refused_upgrade_writes_nothing_unless_forced(files, tmp_path, capsys, monkeypatch):
     from gaussian_lens_app.evaluation.judge import Verdict
     from gaussian_lens_app.upgrade import line
