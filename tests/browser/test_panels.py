@@ -276,16 +276,6 @@ def test_in_a_low_window_what_is_done_next_is_in_sight(opened, session):
     assert in_sight("Show before")
 
 
-def test_a_method_for_whole_scenes_says_so_on_its_button(opened, session):
-    screen = opened(session)
-    screen.choose("Method", "SR3R")
-    screen.button("Upgrade whole scene").wait_for()
-    assert screen.button("Upgrade whole scene").is_enabled()
-    assert not screen.button("Upgrade").is_visible()
-    screen.choose("Method", "Refine")
-    screen.button("Upgrade").wait_for()
-
-
 def test_the_worst_places_are_upgraded_without_a_box(opened, session):
     screen = opened(session)
     screen.page.get_by_text("More ways to upgrade").click()

@@ -15,9 +15,6 @@ from gaussian_lens_app.session.missing import worst_places
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 
-BOXED, WHOLE = "Upgrade", "Upgrade whole scene"
-"""What the first button does: some methods know whole scenes only."""
-
 
 class UpgradeSection:
     """Starts upgrades and shows the job at work, be it an upgrade or what it waits for."""
@@ -34,9 +31,9 @@ class UpgradeSection:
             self._method.on_update(lambda _: self.refresh())
             self._hint = gui.add_markdown("")
             self._upgrade = gui.add_button(
-                BOXED, icon=viser.Icon.SPARKLES, disabled=True, hint="Sharpens what is in the box: drag one first."
+                "Upgrade", icon=viser.Icon.SPARKLES, disabled=True, hint="Sharpens what is in the box: drag one first."
             )
-            self._upgrade.on_click(lambda _: self._start(whole=self._upgrade.label == WHOLE))
+            self._upgrade.on_click(lambda _: self._start())
             self._bar = gui.add_progress_bar(0.0, visible=False)
             self._progress = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", color="red", visible=False)
@@ -62,7 +59,10 @@ class UpgradeSection:
         )
         self._worst.on_click(lambda event: desk.attempt(lambda: self._start_worst(event.client), event.client))
         self._whole = gui.add_button(
-            WHOLE, color="gray", visible=False, hint="All splats, not only the box. You can undo it."
+            "Upgrade whole scene",
+            color="gray",
+            visible=False,
+            hint="All splats, not only the box. You can undo it.",
         )
         self._whole.on_click(lambda _: self._start(whole=True))
 
@@ -138,8 +138,6 @@ class UpgradeSection:
         self._hint.content = words.method_lines(self.choices, str(self._method.value), estimate)
         nothing = selection is None or (selection.region is not None and selection.region.count == 0)
         scopes = () if chosen is None else chosen.scopes
-        boxed = Scope.REGION in scopes or not scopes
-        self._upgrade.label = BOXED if boxed else WHOLE
-        self._upgrade.disabled = not scopes or (boxed and nothing)
-        self._worst.visible = session.capture is not None and boxed
-        self._whole.visible = chosen is not None and boxed
+        self._upgrade.disabled = nothing or Scope.REGION not in scopes
+        self._worst.visible = session.capture is not None and Scope.REGION in scopes
+        self._whole.visible = chosen is not None
