@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,6 +20,30 @@ BALLS = (
 )
 """Centre and radius."""
 FLOOR_Y, FLOOR_RADIUS, SKY_RADIUS = 0.8, 4.0, 10.0
+
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "benchmark"
+"""Beside the checkout, scenes that other rasterizers were timed on; used where present."""
+
+
+def benchmark_scene(count: int, size: int, degree: int = 0, own: bool = False) -> tuple[Gaussians, Camera]:
+    """The shared test scene where it is present, else this repository's own of the same kind; a square view of it."""
+    if own or not (SHARED / "raster_scenes.py").exists():
+        return surfels(count, degree), viewpoint(size)
+    sys.path.insert(0, str(SHARED))
+    import raster_scenes  # pyright: ignore[reportMissingImports]
+
+    made = raster_scenes.make_scene(count)
+    scene = Gaussians(
+        means=made["means"],
+        quats=made["quats"],
+        log_scales=made["scales"].log(),
+        logit_opacities=torch.logit(made["opacities"]),
+        sh0=(made["colors"][:, None] - 0.5) / SH_C0,
+        shN=0.1 * torch.randn(count, (degree + 1) ** 2 - 1, 3, generator=torch.Generator().manual_seed(0)),
+    )
+    viewmat, K = raster_scenes.camera(size, size)
+    return scene, Camera(viewmat, K, size, size)
 
 
 def surfels(count: int, sh_degree: int = 0, seed: int = 0) -> Gaussians:
