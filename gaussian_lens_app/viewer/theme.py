@@ -5,13 +5,16 @@ from __future__ import annotations
 import viser
 
 BRAND = (255, 176, 32)
+BRAND_ON_LIGHT = (176, 96, 0)
+"""Amber letters on white cannot be read."""
 PANEL_WIDTH = 360
 """Pixels: wide enough for every label, narrow enough for the picture."""
 
 
 def set_theme(server: viser.ViserServer, dark: bool = True) -> None:
     """Dark or light, in every browser."""
-    server.gui.configure_theme(dark_mode=dark, show_logo=False, show_share_button=False, brand_color=BRAND)
+    brand = BRAND if dark else BRAND_ON_LIGHT
+    server.gui.configure_theme(dark_mode=dark, show_logo=False, show_share_button=False, brand_color=brand)
 
 
 def place_panel(server: viser.ViserServer) -> None:

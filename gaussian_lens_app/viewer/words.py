@@ -100,7 +100,12 @@ def outcome_line(outcome: Outcome) -> str:
         head = f"✔ Swapped in at your word{gain}"
     numbers = {"new": outcome.added, "changed": outcome.changed, "gone": outcome.removed}
     counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
-    return f"{head}  \n{plain(verdict.sentence)}  \nGaussians: {counts or 'none changed'} · {outcome.seconds:.1f} s"
+    return f"{head}  \n{plain(_measured(verdict))}  \nGaussians: {counts or 'none changed'} · {outcome.seconds:.1f} s"
+
+
+def _measured(verdict: Verdict) -> str:
+    """The judge's sentence without what became of the upgrade, which the user may have overruled."""
+    return verdict.sentence.removeprefix("Not swapped in: ")
 
 
 def failure_line(status: JobStatus) -> str:
@@ -145,8 +150,10 @@ def region_details(session: Session, region: UpgradedRegion) -> str:
     numbers = f"{outcome.added:,} Gaussians added, {outcome.changed:,} changed, {outcome.seconds:.1f} s"
     above = session.work.dependents(region.number)
     stands = f"  \nUnder {plain(' and '.join(above))}." if above else ""
-    forced = "" if outcome.verdict.accepted else "Applied at your word, against the judge's:  \n"
-    return f"{forced}{plain(outcome.verdict.sentence)}  \n{numbers}{stands}"
+    sentence = _measured(outcome.verdict)
+    if not outcome.verdict.accepted:
+        sentence = f"Applied at your word, though not found better: {sentence}"
+    return f"{plain(sentence)}  \n{numbers}{stands}"
 
 
 def version_label(index: int, one: Alternative) -> str:

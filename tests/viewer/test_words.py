@@ -74,6 +74,15 @@ def test_the_outcome_gives_the_verdict_with_its_number_whatever_it_was():
     assert "at your word" in forced
 
 
+def test_a_refusal_is_said_once_and_not_of_what_was_forced():
+    bad = Verdict(False, True, -0.05, 0.06, "a.jpg", "Not swapped in: -0.05 dB (noise 0.06) on a.jpg.")
+    refused = words.outcome_line(Outcome("refine 1", bad, False, None, 12, 3, 0, 4.2))
+    assert refused.count("Not swapped in") == 1
+    forced = words.outcome_line(Outcome("refine 1", bad, True, None, 12, 3, 0, 4.2))
+    assert "Not swapped in" not in forced
+    assert "-0.05 dB" in forced
+
+
 def test_a_failure_is_told_in_its_own_sentence_and_a_bug_by_its_name():
     told = JobStatus("x", JobState.FAILED, error=DeviceError("Memory ran out."))
     assert "Memory ran out." in words.failure_line(told)
