@@ -12,7 +12,7 @@ from gaussian_lens_app.errors import ExportError
 
 if TYPE_CHECKING:
     from gaussian_lens_app.formats import SceneFile
-    from gaussian_lens_app.scene import Capture, Gaussians
+    from gaussian_lens_app.scene import Capture
 
 
 def read_scene(path: Path) -> SceneFile:
@@ -24,12 +24,13 @@ def read_scene(path: Path) -> SceneFile:
     return file
 
 
-def read_capture(folder: Path, scene: Gaussians | None = None) -> Capture:
-    """The folder's photos and cameras; with a scene, checked to look at it."""
+def read_capture(folder: Path, file: SceneFile | None = None) -> Capture:
+    """The folder's photos and cameras; with a scene's file, checked to look at it, and with the cameras it states."""
     from gaussian_lens_app import formats
 
     with Progress() as progress:
-        capture = formats.load_capture(folder, scene, progress)
+        scene, stated = (None, ()) if file is None else (file.gaussians, file.cameras)
+        capture = formats.load_capture(folder, scene, progress, stated)
     tell(*capture.notes)
     return capture
 

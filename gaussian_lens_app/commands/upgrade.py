@@ -125,7 +125,7 @@ class Upgrade:
 
         rasterizer = ready_rasterizer(self.device)
         file = read_scene(self.scene)
-        capture = None if self.capture is None else read_capture(self.capture, file.gaussians)
+        capture = None if self.capture is None else read_capture(self.capture, file)
         scene = file.gaussians.to(device_of(rasterizer))
         return Session(scene, rasterizer=rasterizer, capture=capture, file=file, upgrade=recorded)
 

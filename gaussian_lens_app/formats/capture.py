@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,24 @@ from gaussian_lens_app.formats.colmap import find_models, read_colmap
 from gaussian_lens_app.formats.frame import doubts, sees
 from gaussian_lens_app.formats.lens import Lens
 from gaussian_lens_app.formats.shots import Shot, Shots, holds_photos, photo_size, read_json, some
+from gaussian_lens_app.formats.stated import photos_at, shots_of
 from gaussian_lens_app.formats.undistort import undistort_all
 from gaussian_lens_app.jobs.report import Report, silent
-from gaussian_lens_app.scene import Capture, Gaussians, Photo
+from gaussian_lens_app.scene import Camera, Capture, Gaussians, Photo
 
 _ASPECT_TOLERANCE = 0.01
 """Photos made smaller by a program differ by rounding; another crop differs by more."""
 
 
-def load_capture(path: str | Path, scene: Gaussians | None = None, report: Report = silent) -> Capture:
+def load_capture(
+    path: str | Path,
+    scene: Gaussians | None = None,
+    report: Report = silent,
+    stated: Sequence[tuple[str, Camera]] = (),
+) -> Capture:
     """The photos of a COLMAP folder, a transforms.json or an INRIA cameras.json, sorted by name, read lazily.
+
+    Photos without cameras, or a single one, get those that the scene's file states (`SceneFile.cameras`), if it does.
 
     Where several of them are in one folder, the first whose cameras look at `scene` is taken. Raises CaptureError or
     FileError with one sentence. `report` hears of photos being undistorted, which happens once.
@@ -31,7 +39,7 @@ def load_capture(path: str | Path, scene: Gaussians | None = None, report: Repor
     path = Path(path)
     failures: list[CaptureError | BadFile] = []
     doubtful: list[Capture] = []
-    for read in _readers(path):
+    for read in _readers(path, stated):
         try:
             capture = _to_capture(read(), path, report)
             _check_frame(capture, scene)
@@ -57,8 +65,11 @@ def _check_frame(capture: Capture, scene: Gaussians | None) -> None:
         )
 
 
-def _readers(path: Path) -> list[Callable[[], Shots]]:
-    """A reader for everything at `path` that states cameras, likeliest first."""
+def _readers(path: Path, stated: Sequence[tuple[str, Camera]] = ()) -> list[Callable[[], Shots]]:
+    """A reader for everything at `path` that states cameras, likeliest first; the `stated` ones where there is none."""
+    photos = photos_at(path) if stated else []
+    if photos and path.is_file():
+        return [partial(shots_of, photos, stated)]
     if path.is_file():
         return [_reader_of_file(path)]
     if not path.is_dir():
@@ -70,6 +81,8 @@ def _readers(path: Path) -> list[Callable[[], Shots]]:
                 readers.append(partial(transforms.read_transforms, folder / name, path))
         if (folder / inria_cameras.NAME).is_file():
             readers.append(partial(inria_cameras.read_inria_cameras, folder / inria_cameras.NAME, path))
+    if photos and not readers:
+        return [partial(shots_of, photos, stated)]
     if not readers:
         raise CaptureError(_no_cameras(path))
     return readers

@@ -15,7 +15,7 @@ def open_session(
     """A session on the scene of a file, with the photos it was made from where there are any."""
     rasterizer = for_device(device)
     file = formats.load(Path(scene))
-    photos = None if capture is None else formats.load_capture(Path(capture), file.gaussians)
+    photos = None if capture is None else formats.load_capture(Path(capture), file.gaussians, stated=file.cameras)
     on = "cuda" if rasterizer.name == "cuda" else "cpu"
     return Session(
         file.gaussians.to(on), rasterizer=rasterizer, capture=photos, file=file, name=Path(scene).name, mode=mode
