@@ -21,6 +21,7 @@ from gaussian_lens_app.methods.gaussian_lens_pass import as_points, network_view
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.methods.view_gradients import scores_of_looks
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification
+from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
 from gaussian_lens_app.scene import Camera, Gaussians
 from gaussian_lens_app.training.data import Stream
@@ -72,6 +73,7 @@ class Ready:
 
 def make_ready(sample: Sample, rasterizer: Rasterizer, half: bool) -> Ready:
     """Renders and gradients of the input scene; with `half`, in photos of half the size where that is possible."""
+    sample = sample.to(device_of(rasterizer))
     inputs = dataclasses.replace(sample.inputs, new=Gaussians.empty(0, sample.inputs.old.device))
     if half and inputs.mode == ANTIALIASED:
         inputs = dataclasses.replace(inputs, windows=tuple(halved(window) for window in inputs.windows))
@@ -112,7 +114,8 @@ def drawn(ready: Ready, chance: random.Random, settings: DensificationSamples) -
     chosen = chance.sample(range(len(ready.targets)), min(len(ready.targets), MOST_TARGETS))
     part = chance.uniform(*settings.parts)
     if chance.random() < settings.at_random:
-        scores = torch.rand(len(ready.inputs.old), generator=torch.Generator().manual_seed(chance.randrange(1 << 30)))
+        seeded = torch.Generator().manual_seed(chance.randrange(1 << 30))
+        scores = torch.rand(len(ready.inputs.old), generator=seeded).to(ready.inputs.old.device)
     else:
         scores = scores_of(ready, some)
     return Ready(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,31 @@ class Sample:
     """Windows of photos that neither the low-resolution scene nor the method has seen."""
     stride: int
     """Photo pixels per pixel Gaussian."""
+
+    def to(self, device: str) -> Sample:
+        """The same with everything on one device."""
+        inputs = self.inputs
+        gaussians = {name: getattr(inputs, name).to(device) for name in ("frozen", "old", "new")}
+        windows = tuple(_moved(window, device) for window in inputs.windows)
+        return dataclasses.replace(
+            self,
+            inputs=dataclasses.replace(inputs, **gaussians, windows=windows),
+            targets=tuple(_moved(target, device) for target in self.targets),
+        )
+
+
+def _moved(window: Target, device: str) -> Target:
+    """A window on another device."""
+    render = window.render
+    values = {field.name: getattr(render, field.name) for field in dataclasses.fields(Render)}
+    tensors = {name: value.to(device) for name, value in values.items() if value is not None}
+    return dataclasses.replace(
+        window,
+        camera=window.camera.to(device),
+        photo=window.photo.to(device),
+        mask=window.mask.to(device),
+        render=Render(**tensors),
+    )
 
 
 def random_samples(
@@ -125,7 +151,7 @@ def _whole(
 
 def save_samples(path: Path, samples: list[Sample], facts: dict[str, Any]) -> None:
     """Keep the samples of one scene in a file of plain tensors."""
-    packed = {"facts": facts, "samples": [_packed(sample) for sample in samples]}
+    packed = {"facts": facts, "samples": [_packed(sample.to("cpu")) for sample in samples]}
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as file:
         torch.save(packed, file)

@@ -28,6 +28,7 @@ from gaussian_lens_app.methods.sr3r_views import (
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.shuffle_split import shuffle_split
 from gaussian_lens_app.networks.sr3r import SR3R
+from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.training.data import files
@@ -143,12 +144,12 @@ class SR3RTrainee(Trainee):
     def _compared(self, sample: LowSample, moved: Gaussians, target: Target, perceptual: bool) -> tuple[Tensor, Tensor]:
         """(weighted sum of squared errors in a window, its perceptual terms)."""
         scene = Gaussians.concat([sample.frozen, moved])
-        trainable = torch.arange(len(scene)) >= len(sample.frozen)
+        trainable = torch.arange(len(scene), device=scene.device) >= len(sample.frozen)
         rgb = self.rasterizer.render(scene, target.camera, mode=sample.mode, crop=target.rect, trainable=trainable).rgb
         weight = torch.where(target.mask, 1.0, RING_WEIGHT)
         error = (weight[..., None] * (rgb - target.photo).square()).sum()
         if not perceptual:
-            return error, torch.zeros(())
+            return error, error.new_zeros(())
         return error, ms_dssim(rgb, target.photo) + gradient_l1(rgb, target.photo)
 
     def _validation_samples(self) -> list[tuple[str, LowSample]]:
@@ -221,16 +222,17 @@ def make_low_sample(
     sample: Sample, split: bool, settings: SR3RSettings, rasterizer: Rasterizer, most_views: int = 6
 ) -> LowSample | None:
     """Small photos, scaffold, renders and gradients of a sample; None where too little of its photos is left."""
+    sample = sample.to(device_of(rasterizer))
     inputs = sample.inputs
     small = [one for window in inputs.windows if (one := shrunk(window, FACTOR)) is not None]
     small = [one for one in small if min(one.photo.shape[:2]) >= settings.least_side][:most_views]
     if len(small) < settings.views[0]:
         return None
     views = tuple(low_view(one, UPSAMPLERS[settings.upsampler]) for one in small)
-    scaffold, children = inputs.old, torch.zeros(len(inputs.old), dtype=torch.bool)
+    scaffold, children = inputs.old, torch.zeros(len(inputs.old), dtype=torch.bool, device=inputs.old.device)
     if settings.direct:
         scaffold = pixel_scaffold(Gaussians.concat([inputs.frozen, inputs.old]), views[:2], rasterizer, inputs.mode)
-        children = torch.zeros(len(scaffold), dtype=torch.bool)
+        children = torch.zeros(len(scaffold), dtype=torch.bool, device=scaffold.device)
     elif split:
         divided = shuffle_split(inputs.old)
         scaffold, children = divided.gaussians, divided.divided[divided.parents]

@@ -158,3 +158,21 @@ def test_a_folder_without_samples_is_one_sentence(tmp_path):
     save_samples(tmp_path / "train-00001.pt", [], {})
     with pytest.raises(FileError, match="no training samples"):
         next(iter(Stream(tmp_path, 0, lambda sample: pytest.fail("there is none"))))
+
+
+def tensors_in(value) -> list[torch.Tensor]:
+    """All tensors in nested dataclasses and tuples."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if dataclasses.is_dataclass(value):
+        value = tuple(getattr(value, field.name) for field in dataclasses.fields(value))
+    return [tensor for part in value for tensor in tensors_in(part)] if isinstance(value, tuple) else []
+
+
+def test_a_sample_goes_to_a_device_as_a_whole(folder):
+    """Without a GPU the device is `meta`; what stayed behind would meet the network on another one."""
+    sample = load_samples(files(folder, "train")[0])[0]
+    moved = tensors_in(sample.to("meta"))
+    assert len(moved) == len(tensors_in(sample)) > 30
+    assert {tensor.device.type for tensor in moved} == {"meta"}
+    assert [tensor.shape for tensor in moved] == [tensor.shape for tensor in tensors_in(sample)]
