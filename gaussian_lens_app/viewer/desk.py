@@ -43,7 +43,7 @@ class Desk:
     """Every line and every button as the session is now."""
 
     def tell(self, client: viser.ClientHandle | None, title: str, body: str, bad: bool = False) -> None:
-        """A note for the one who asked; for all, where nobody in particular did."""
+        """A note for the one who asked; for all, where nobody in particular did. A bad one stays until it is closed."""
         clients = self.server.get_clients().values() if client is None else (client,)
         for one in clients:
             one.add_notification(title, body, color="red" if bad else None, auto_close_seconds=None if bad else 6.0)

@@ -103,6 +103,12 @@ class Host(Viewer):
         c2w[:3, 3] *= self.unit
         return ClientView(state.fov, width / height, c2w, width, height)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether every browser was sent the picture of all that was asked for."""
+        threads = list(self._renderers.values())
+        return all(thread.at_rest for thread in threads if isinstance(thread, FrameThread))
+
     def stop(self) -> None:
         """End the drawing threads."""
         for renderer in list(self._renderers.values()):
@@ -114,6 +120,12 @@ class FrameThread(Renderer):
     """Draws for one browser: the newest request, small while the camera moves, native once it rests."""
 
     viewer: Host
+    _drawing = False
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is drawn, nor asked for, nor follows because the camera has come to rest."""
+        return self._state == "high" and not self._render_event.is_set() and not self._drawing
 
     def run(self) -> None:
         self._failure = ""
@@ -121,13 +133,16 @@ class FrameThread(Renderer):
             task = self._next_task()
             if task is not None:
                 self._serve(task)
+            self._drawing = False
 
     def _next_task(self) -> RenderTask | None:
         """The newest request; when none comes for a moment, a rest frame if the last one was not that already."""
         resting = self._state == "high"
         if self._render_event.wait(IDLE_SECONDS if resting else self.viewer.pace.settings.rest_seconds):
+            self._drawing = True  # before the request is forgotten
             self._render_event.clear()
             return self._task
+        self._drawing = not resting
         return None if resting else RenderTask("static", self.viewer.get_camera_state(self.client))
 
     def _serve(self, task: RenderTask) -> None:

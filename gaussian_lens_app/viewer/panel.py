@@ -36,7 +36,8 @@ class Panel:
             self._facts = gui.add_markdown("")
             self._hint = gui.add_markdown(FIRST_RUN)
             self.select = SelectSection(desk)
-            self.upgrade = UpgradeSection(desk)
+            # What came of the last upgrade would be taken for what comes of this one.
+            self.upgrade = UpgradeSection(desk, asked=lambda: self.compare.say(""))
             self.compare = CompareSection(desk)
             self.export = ExportSection(desk)
             self.mending = MendingSection(desk)

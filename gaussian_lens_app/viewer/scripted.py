@@ -101,6 +101,10 @@ class ScriptedBrowser:
             modifier=modifier,
         )
 
+    def type_into(self, control: Any, value: Any) -> None:
+        """Set a control of the panel, as a person's hand would."""
+        self._send(type="GuiUpdateMessage", uuid=control._impl.uuid, updates={"value": value})
+
     def frame(self, timeout: float = 5.0) -> Frame | None:
         """The next picture, None when none comes in time."""
         end = time.perf_counter() + timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,7 +106,10 @@ def outcome_line(outcome: Outcome) -> str:
 
 def _measured(verdict: Verdict) -> str:
     """The judge's sentence without what became of the upgrade, which the user may have overruled."""
-    return verdict.sentence.removeprefix("Not swapped in: ")
+    figure = verdict.sentence.removeprefix("Not swapped in: ")
+    figure = re.sub(r"\(noise ([\d.]+)\)", r"(± \1)", figure)
+    what = {"+": "Not clearly sharper: ", "-": "Worse: "}.get(figure[:1], "")
+    return what + figure
 
 
 def failure_line(status: JobStatus) -> str:
@@ -149,10 +153,11 @@ def region_details(session: Session, region: UpgradedRegion) -> str:
     outcome = region.current.outcome
     numbers = f"{outcome.added:,} Gaussians added, {outcome.changed:,} changed, {outcome.seconds:.1f} s"
     above = session.work.dependents(region.number)
-    stands = f"  \nUnder {plain(' and '.join(above))}." if above else ""
+    stand = "stands" if len(above) == 1 else "stand"
+    stands = f"  \n{plain(' and '.join(above))} {stand} on it." if above else ""
     sentence = _measured(outcome.verdict)
     if not outcome.verdict.accepted:
-        sentence = f"Applied at your word, though not found better: {sentence}"
+        sentence = f"Applied at your word. {sentence}"
     return f"{plain(sentence)}  \n{numbers}{stands}"
 
 

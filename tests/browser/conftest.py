@@ -38,6 +38,7 @@ def opened(screen: Screen, tmp_path: Path) -> Iterator[Callable[..., Screen]]:
 
     def open_it(session: Session, **how) -> Screen:
         views.append(View(session, port=0, exports=tmp_path, **how))
+        screen.at_rest = lambda: all(one.host.at_rest for one in views)
         screen.open(views[-1].url)
         return screen
 

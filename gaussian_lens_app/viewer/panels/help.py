@@ -30,7 +30,7 @@ KEYS = """
 | H | this page |
 | W A S D, Q E | fly, down, up |
 | arrows, drag | turn around |
-| right drag, wheel | shift, nearer |
+| right drag, wheel | move sideways, nearer |
 """
 
 

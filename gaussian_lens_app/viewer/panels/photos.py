@@ -16,7 +16,7 @@ THUMBNAIL = 120
 """Long side, pixels."""
 MOST = 80
 """So many frusta at most, evenly spread: more hide the scene and each other."""
-SIZE = 0.25
+SIZE = 0.16
 """Depth of a frustum, of the typical distance between neighbouring photos."""
 
 
@@ -37,7 +37,9 @@ class PhotosPanel:
         self._go.on_click(lambda event: self.go(event.client))
         self._steps = gui.add_button_group("Walk", ["Previous", "Next"])
         self._steps.on_click(lambda event: self._step(1 if self._steps.value == "Next" else -1, event.client))
-        self._over = gui.add_checkbox("Lay it over", False, hint="Over the picture, from the photo's own view. Key: P")
+        self._over = gui.add_checkbox(
+            "Overlay photo", False, hint="Over the picture, from the photo's own view. Key: P"
+        )
         self._over.on_update(lambda event: self.set_overlay(self._over.value, event.client) if event.client else None)
         self._opacity = gui.add_slider("Opacity", 0.0, 1.0, 0.05, 0.5, visible=False)
         self._opacity.on_update(lambda _: desk.display.set(photo_opacity=float(self._opacity.value)))
@@ -45,7 +47,7 @@ class PhotosPanel:
             "Show cameras", False, hint="Where the photos were taken; click one to go there. Key: F"
         )
         self._frusta.on_update(lambda event: self._show_frusta(self._frusta.value) if event.client else None)
-        with gui.add_folder("What sees the box"):
+        with gui.add_folder("Photos of the box"):
             self._line = gui.add_markdown("")
             self._seen = gui.add_dropdown("Best first", ["none"], visible=False)
             self._go_seen = gui.add_button("Go to this one", icon=viser.Icon.CAMERA, color="gray", visible=False)

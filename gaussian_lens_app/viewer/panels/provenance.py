@@ -46,4 +46,11 @@ class ProvenanceSection:
 
     def refresh(self) -> None:
         kinds = self.desk.session.edited.rows.kinds
-        self._counts.content = words.kinds_line({kind: int((kinds == kind).sum()) for kind in Kind})
+        counts = {kind: int((kinds == kind).sum()) for kind in Kind}
+        self._counts.content = words.kinds_line(counts)
+        for kind, box in self._shown.items():
+            box.visible = counts[kind] > 0 or not box.value  # who left them out must be able to show them again
+        there = [kind.label for kind in reversed(OPTIONAL) if counts[kind]]
+        self._kind.visible = self._remove.visible = bool(there)
+        if there and list(self._kind.options) != there:
+            self._kind.options = there

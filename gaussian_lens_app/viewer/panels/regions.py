@@ -20,6 +20,8 @@ class RegionsPanel:
     def __init__(self, desk: Desk, upgrades: UpgradeSection):
         self.desk, self.upgrades = desk, upgrades
         self._number: int | None = None
+        self._named: int | None = None
+        """Whose name stands in the field: it is not written again while somebody types there."""
         self._asked: tuple[str, int] | None = None
         """What was refused because something stands on it: asking again does it."""
         gui = desk.server.gui
@@ -107,7 +109,7 @@ class RegionsPanel:
             self._asked = None
         except MethodError as error:
             self._asked = (what, region.number)
-            self.desk.tell(client, str(error), "Press once more to take all of it.", bad=True)
+            self.desk.tell(client, str(error), f"Press again to {what} all of it.")
         self.desk.refresh()
 
     def _flip(self, client: viser.ClientHandle | None) -> None:
@@ -148,8 +150,8 @@ class RegionsPanel:
         self._fill(self._version, versions, versions[region.chosen])
         self._next.disabled = len(versions) < 2
         self._details.content = words.region_details(session, region)
-        if self._name.value != session.work.name(region.number):
-            self._name.value = session.work.name(region.number)
+        if self._named != region.number:
+            self._named, self._name.value = region.number, session.work.name(region.number)
         asked = self._asked[0] if self._asked is not None and self._asked[1] == region.number else None
         above, built = session.work.dependents(region.number), session.work.standing_on(region.number)
         hide = f"Hide with {' and '.join(above)}" if asked == "hide" and above else "Hide it"

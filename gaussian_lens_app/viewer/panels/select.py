@@ -56,7 +56,7 @@ class SelectSection:
 
     def _add_ways(self) -> None:
         gui = self.desk.server.gui
-        self._how = gui.add_dropdown("A box", list(WAYS), hint="What the next box does to what is selected.")
+        self._how = gui.add_dropdown("Next box", list(WAYS), hint="What the next box does to what is selected.")
         self._through = gui.add_checkbox("Through", False, hint="Take what is hidden behind the surface too.")
         self._limited = gui.add_checkbox("Depth limit", False, hint="Leave out what lies deeper than what you see.")
         self._depth = gui.add_slider(

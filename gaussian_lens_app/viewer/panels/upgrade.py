@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import viser
 
@@ -19,8 +20,9 @@ from gaussian_lens_app.viewer.desk import Desk
 class UpgradeSection:
     """Starts upgrades and shows the job at work, be it an upgrade or what it waits for."""
 
-    def __init__(self, desk: Desk):
-        self.desk = desk
+    def __init__(self, desk: Desk, asked: Callable[[], None]):
+        """`asked()` is called before an upgrade is queued."""
+        self.desk, self._asked = desk, asked
         self.jobs: list[Job] = []
         self._lock = threading.Lock()
         gui, budget = desk.server.gui, Budget()
@@ -77,6 +79,7 @@ class UpgradeSection:
     def run(self, method: str, again: int | None = None, whole: bool = False, box: Box | None = None) -> None:
         """Upgrade the selection, a region once more, a box, or the whole scene."""
         session = self.desk.session
+        self._asked()
         with self._lock:  # its first news waits until it is in the list
             if again is not None:
                 job = session.upgrade_again(again, method, self.budget)

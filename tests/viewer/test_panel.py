@@ -1,0 +1,106 @@
+"""What the panel says and keeps while people type, wait and look."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from flat import dot, flat_session, repainting
+
+from gaussian_lens_app.scene import Box, Kind, Patch
+from gaussian_lens_app.upgrade import UpgradeResult
+from gaussian_lens_app.viewer import View
+from gaussian_lens_app.viewer.display import camera_of
+from gaussian_lens_app.viewer.scripted import ScriptedBrowser
+
+EYE, CENTRE = np.array([0.0, 0.0, -3.0]), np.zeros(3)
+
+
+@pytest.fixture
+def opened():
+    """(viewer, session, browser, a box in its view)."""
+    session, _ = flat_session()
+    viewer = View(session, port=0)
+    with ScriptedBrowser(viewer.url) as browser:
+        browser.look(EYE, CENTRE)
+        browser.last_frame()
+        view = viewer.host.get_camera_state(next(iter(viewer.server.get_clients().values())))
+        yield viewer, session, browser, Box(camera_of(view, (view.width, view.height)), (100, 100, 300, 300))
+    viewer.stop()
+    session.close()
+
+
+def soon(condition, seconds=5.0) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_a_name_may_be_typed_letter_by_letter_with_spaces_and_from_an_empty_field(opened):
+    viewer, session, browser, box = opened
+    session.upgrade(box).result(5)
+    field, words = viewer.panel.regions._name, "The stem"
+    for length in range(len(words) + 1):
+        browser.type_into(field, words[:length])
+        assert soon(lambda part=words[:length]: session.work.name(1) == (part.strip() or "Region 1"))
+        browser.last_frame(0.05, 0.1)
+        assert field.value == words[:length]
+
+
+def test_the_verdict_on_the_last_upgrade_is_gone_while_the_next_one_runs(opened):
+    viewer, session, _, box = opened
+    session.upgrade(box).result(5)
+    said, gate = viewer.panel.compare.result, threading.Event()
+    assert "Swapped in" in said.content
+
+    def held(request, report):
+        gate.wait(5)
+        return repainting((0.2, 0.2, 0.8))(request, report)
+
+    session._upgrade = held
+    viewer.panel.upgrade.run("refine", box=box)
+    assert not said.visible
+    gate.set()
+    viewer.panel.upgrade.jobs[-1].result(5)
+    assert soon(lambda: said.visible and "Swapped in" in said.content)
+
+
+def test_only_origins_that_are_there_can_be_left_out_or_removed(opened):
+    viewer, session, _, box = opened
+    section = viewer.panel.provenance
+    assert not section._remove.visible
+    assert not any(shown.visible for shown in section._shown.values())
+
+    def fitted(request, report):
+        patch = Patch(torch.tensor([], dtype=torch.long), dot((0, 1, 0)), torch.tensor([-1]))
+        patch.provenance["kind"] = "fitted"
+        whole = repainting((0, 1, 0))(request, report)
+        return UpgradeResult(patch, whole.region, whole.verdict, whole.seconds)
+
+    session._upgrade = fitted
+    session.upgrade(box).result(5)
+    assert [kind for kind, shown in section._shown.items() if shown.visible] == [Kind.FITTED]
+    assert list(section._kind.options) == ["fitted"]
+    assert section._remove.visible
+    section._remove_kind(None)
+    assert len(session.scene) == 1
+    assert not section._remove.visible
+    session.undo()
+    assert len(session.scene) == 2
+
+
+def test_what_stands_on_a_region_is_asked_about_in_a_note_that_goes_away(opened):
+    """It is a question and no error: nothing stays on the picture."""
+    viewer, session, browser, box = opened
+    session.upgrade(box).result(5)
+    session.upgrade(box).result(5)
+    viewer.panel.regions._number = 1
+    viewer.panel.regions._take_out("remove", next(iter(viewer.server.get_clients().values())))
+    assert viewer.panel.regions._remove.label == "Remove with Region 2"
+    browser.last_frame(0.2, 0.5)
+    notes = [m["props"] for m in browser.messages if m["type"] == "NotificationShowMessage"]
+    assert "Region 2 stands on it" in notes[-1]["title"]
+    assert notes[-1]["auto_close_seconds"]
