@@ -56,6 +56,9 @@ def _same(path: Path, own: Path) -> bool:
 
 
 def as_bytes(session: Session, name: str, settings: ExportSettings) -> bytes:
-    """What an export would write."""
+    """What an export would write. ExportError where that is more than a browser should keep."""
     with tempfile.TemporaryDirectory() as folder:
-        return session.export(Path(folder) / name, settings).read_bytes()
+        path = session.export(Path(folder) / name, settings)
+        if path.stat().st_size > LARGEST_DOWNLOAD:
+            raise ExportError("That is too much for a browser's memory: press Export and fetch the file instead.")
+        return path.read_bytes()

@@ -1,6 +1,7 @@
 """Exports of a part, with provenance, for other viewers, as points."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,13 @@ def test_a_region_or_the_selection_alone(session, tmp_path):
     assert same_bits(formats.load(out).gaussians, session.scene.take(torch.tensor([5, 6])))
     with pytest.raises(ExportError, match="Nothing is selected"):
         session.export(tmp_path / "x.ply", ExportSettings(part="selection"))
+    session.select(BOX)
+    end = time.monotonic() + 5
+    while session.selection.region is None and time.monotonic() < end:
+        time.sleep(0.01)
+    session.selection.region.selected[1:4] = False
+    out = session.export(tmp_path / "selection.ply", ExportSettings(part="selection"))
+    assert same_bits(formats.load(out).gaussians, session.scene.take(torch.tensor([0, 4, 5, 6])))
     with pytest.raises(ExportError, match="no Gaussian of its own"):
         session.export(tmp_path / "x.ply", ExportSettings(part="region", region=7))
 

@@ -1,8 +1,11 @@
 """Only the server's own pages, under its own name, get in: over HTTP and over WebSocket."""
 
+import contextlib
 import socket
 import threading
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import viser
 from flat import flat_session
@@ -72,8 +75,6 @@ def test_strangers_are_refused(viewer, headers, upgrade):
 
 
 def test_an_honest_browser_gets_pictures(viewer):
-    import numpy as np
-
     with ScriptedBrowser(viewer.url) as browser:
         browser.look(np.array([0.0, 0.0, -3.0]), np.zeros(3))
         assert browser.frame() is not None
@@ -160,8 +161,6 @@ def test_the_token_does_not_help_a_foreign_page(open_viewer):
 
 
 def test_an_honest_browser_with_the_token_gets_pictures(open_viewer):
-    import numpy as np
-
     with ScriptedBrowser(open_viewer.url) as browser:
         browser.look(np.array([0.0, 0.0, -3.0]), np.zeros(3))
         assert browser.frame() is not None
@@ -176,6 +175,56 @@ def test_through_ssh_the_port_is_another_one_and_it_still_gets_in(viewer):
     """ssh -L 9999:localhost:PORT: the browser's Host and Origin name the near end."""
     for upgrade, welcome in ((False, 200), (True, 101)):
         assert status(viewer.port, "Host: localhost:9999", "Origin: http://localhost:9999", upgrade=upgrade) == welcome
+
+
+def forwarded(to: int) -> Iterator[int]:
+    """A port that hands every byte on to another port and back, as the near end of `ssh -L` does."""
+    near = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, there = near.accept()[0], socket.create_connection(("127.0.0.1", to))
+                for pair in ((here, there), (there, here)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield near.getsockname()[1]
+    near.close()
+
+
+def test_an_honest_browser_gets_pictures_through_a_forwarded_port(viewer):
+    with contextlib.closing(forwarded(viewer.port)) as ports:
+        port = next(ports)
+        assert port != viewer.port
+        with ScriptedBrowser(f"http://localhost:{port}") as browser:
+            browser.look(np.array([0.0, 0.0, -3.0]), np.zeros(3))
+            assert browser.frame() is not None
+        assert status(port, f"Host: localhost:{port}", f"Origin: http://localhost:{viewer.port}", upgrade=True) == 403
+
+
+def test_on_the_loopback_of_ipv6_an_honest_browser_gets_pictures():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"There is no IPv6 here: {error}.")
+    session, _ = flat_session()
+    viewer = View(session, host="::1", port=0)
+    try:
+        assert viewer.url == f"http://[::1]:{viewer.port}"  # no token: nobody else can come
+        with ScriptedBrowser(viewer.url) as browser:
+            browser.look(np.array([0.0, 0.0, -3.0]), np.zeros(3))
+            assert browser.frame() is not None
+    finally:
+        viewer.stop()
+        session.close()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from flat import Flat
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import ExportError
 from gaussian_lens_app.session import Session
-from gaussian_lens_app.viewer import View
+from gaussian_lens_app.session.project import new_project, open_project
+from gaussian_lens_app.viewer import View, downloads
 from gaussian_lens_app.viewer.downloads import free_file, scene_name
 
 
@@ -105,6 +106,27 @@ def test_what_is_lost_is_said_before_the_file_is_there(viewer, how):
     title, body = rounded.told[0]
     assert title == "This format keeps less"
     assert "rounded" in body
+
+
+def test_a_scene_too_large_for_a_browser_is_written_on_the_server_only(viewer, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "LARGEST_DOWNLOAD", 10)
+    sent, written = export(viewer, "out.ply", "Download"), export(viewer, "out.ply")
+    assert not sent.files
+    assert "too much for a browser" in sent.told[-1][1]
+    assert "out.ply" in written.told[-1][1]
+    assert len(formats.load(tmp_path / "out.ply").gaussians) == 1
+
+
+def test_turning_the_up_axis_is_saved_and_not_written_into_the_file(viewer, tmp_path):
+    viewer.desk.project = new_project(tmp_path / "work", tmp_path / "board.ply", None, viewer.session)
+    visitor = Visitor()
+    viewer.panel.looking.turn(visitor)
+    export(viewer, "out.ply")
+    again, project = open_project(tmp_path / "work", "cpu")
+    again.close()
+    assert project.up is not None
+    assert project.up != visitor.camera.up_direction
+    assert (tmp_path / "out.ply").read_bytes() == (tmp_path / "board.ply").read_bytes()
 
 
 def test_points_instead_of_splats_are_said(viewer):

@@ -9,9 +9,12 @@ import torch
 from flat import dot, flat_session, repainting
 
 from gaussian_lens_app.scene import Box, Kind, Patch
+from gaussian_lens_app.session import Combine
 from gaussian_lens_app.upgrade import UpgradeResult
 from gaussian_lens_app.viewer import View
+from gaussian_lens_app.viewer.box_tool import PickOptions
 from gaussian_lens_app.viewer.display import camera_of
+from gaussian_lens_app.viewer.panels.help import KEYS
 from gaussian_lens_app.viewer.scripted import ScriptedBrowser
 
 EYE, CENTRE = np.array([0.0, 0.0, -3.0]), np.zeros(3)
@@ -104,3 +107,50 @@ def test_what_stands_on_a_region_is_asked_about_in_a_note_that_goes_away(opened)
     notes = [m["props"] for m in browser.messages if m["type"] == "NotificationShowMessage"]
     assert "Region 2 stands on it" in notes[-1]["title"]
     assert notes[-1]["auto_close_seconds"]
+
+
+def test_fly_to_it_brings_the_camera_to_the_region_and_its_frame_around_it(opened):
+    viewer, session, browser, box = opened
+    session.upgrade(box).result(5)
+    client = next(iter(viewer.server.get_clients().values()))
+    viewer.panel.regions._fly_to(client)
+    target = viewer.box_tool.target
+    assert target is not None
+    assert viewer.flights.away(client.client_id)
+    assert soon(lambda: np.allclose(viewer.flights.pose(client).look_at, target.centre, atol=1e-3))
+    browser.last_frame(0.2)
+
+
+def test_the_ways_of_selecting_reach_the_next_box(opened):
+    viewer, session, browser, _ = opened
+    select, asked = viewer.panel.select, []
+    session.select = lambda *args: asked.append(args)
+    browser.type_into(select._how, "Intersect")
+    browser.type_into(select._through, True)
+    browser.type_into(select._limited, True)
+    browser.type_into(select._depth, 1.5)
+    assert soon(lambda: viewer.box_tool.options == PickOptions(Combine.INTERSECT, True, 1.5))
+    assert select._depth.visible
+    browser.drag(0.2, 0.2, 0.6, 0.6)
+    assert soon(lambda: bool(asked))
+    assert asked[0][1:] == (True, Combine.INTERSECT, 1.5)
+    browser.type_into(select._limited, False)
+    assert soon(lambda: viewer.box_tool.options.depth is None)
+
+
+def test_every_key_is_listed_and_none_of_them_moves_the_camera(opened):
+    viewer, *_ = opened
+    commands = [handle._impl.props for handle in viewer.server.gui._command_handle_from_uuid.values()]
+    keys = {command.hotkey for command in commands if command.modifier is None}
+    assert len(keys) == sum(command.modifier is None for command in commands) > 5
+    assert not keys & set("WASDQE")
+    listed = [line.split("|")[1].strip() for line in KEYS.strip().splitlines()]
+    assert keys <= set(listed)
+    assert "Ctrl + Z, Ctrl + Shift + Z" in listed
+
+
+def test_antialiasing_is_switched_for_all_that_is_drawn(opened):
+    viewer, session, browser, _ = opened
+    assert session.mode.antialiased
+    browser.type_into(viewer.panel.looking._smooth, False)
+    assert soon(lambda: not session.mode.antialiased)

@@ -1,17 +1,20 @@
 """The panel's lines say what is so, in words a newcomer knows."""
 
 import dataclasses
+import re
 
 import torch
-from flat import dot
+from flat import dot, flat_session
+from scenes import camera_at
 
 from gaussian_lens_app.errors import DeviceError
-from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.evaluation.judge import Verdict, _sentence
 from gaussian_lens_app.jobs import JobState, JobStatus
-from gaussian_lens_app.scene import Region
+from gaussian_lens_app.scene import Box, Region
 from gaussian_lens_app.session import Outcome, Selection
 from gaussian_lens_app.session.choices import Choice, choices
 from gaussian_lens_app.viewer import words
+from gaussian_lens_app.viewer.panels.help import FIRST_RUN
 
 
 def test_the_facts_name_the_scene_its_size_and_that_photos_are_missing():
@@ -81,6 +84,36 @@ def test_a_refusal_is_said_once_and_not_of_what_was_forced():
     forced = words.outcome_line(Outcome("refine 1", bad, True, None, 12, 3, 0, 4.2))
     assert "Not swapped in" not in forced
     assert "-0.05 dB" in forced
+
+
+def test_the_list_of_regions_says_by_what_how_much_better_on_which_photo_and_at_what_cost():
+    session, _ = flat_session()
+    session.upgrade(Box(camera_at(0.0), (0, 0, 8, 8)), "refine").result(5)
+    session.rename_region(1, "The *stem*")
+    line = words.region_list(session)
+    assert "The \\*stem\\*" in line
+    assert "refine" in line
+    assert "+1.0 dB on a.png" in line
+    details = words.region_details(session, session.regions[0])
+    assert "0 Gaussians added, 1 changed, 0.1 s" in details
+    session.hide_region(1)
+    assert "hidden" in words.region_list(session)
+    session.close()
+
+
+def test_the_judges_noise_is_said_as_people_write_it():
+    made = Verdict(True, True, 1.36, 0.1, "a.jpg", _sentence(True, 1.36, 0.1, "a.jpg"))
+    told = words.outcome_line(Outcome("refine 1", made, True, None, 12, 3, 0, 4.2))
+    assert "Sharper: +1.36 dB \\(± 0.10\\) on a.jpg" in told
+    for gain, word in ((-2.37, "Worse: -2.37"), (0.05, "Not clearly sharper: +0.05")):
+        refused = Verdict(False, True, gain, 0.1, "a.jpg", _sentence(False, gain, 0.1, "a.jpg"))
+        assert word in words.outcome_line(Outcome("refine 1", refused, False, None, 12, 3, 0, 4.2))
+
+
+def test_the_first_hint_is_four_sentences():
+    assert len(re.findall(r"[.](?:\s|$)", FIRST_RUN)) == 4
+    for taught in ("**Box**", "**Upgrade**", "**Compare**", "**Export**"):
+        assert taught in FIRST_RUN
 
 
 def test_a_failure_is_told_in_its_own_sentence_and_a_bug_by_its_name():

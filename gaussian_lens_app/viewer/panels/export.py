@@ -12,7 +12,7 @@ from gaussian_lens_app.session import ExportSettings
 from gaussian_lens_app.session.exporting import losses
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
-from gaussian_lens_app.viewer.downloads import LARGEST_DOWNLOAD, as_bytes, download_name, free_file, scene_name
+from gaussian_lens_app.viewer.downloads import as_bytes, download_name, free_file, scene_name
 
 WHOLE, SELECTION = "Whole scene", "Selection"
 
@@ -85,10 +85,7 @@ class ExportSection:
         def work() -> None:
             name = self._file_name()
             self._warn(Path(name), settings, client)
-            data = as_bytes(self.desk.session, name, settings)
-            if len(data) > LARGEST_DOWNLOAD:
-                raise GsrError("That is too much for a browser's memory: press Export and fetch the file instead.")
-            client.send_file_download(name, data)
+            client.send_file_download(name, as_bytes(self.desk.session, name, settings))
 
         self.desk.attempt(work, client)
 
