@@ -32,11 +32,17 @@ class Patch:
 
     def apply(self, scene: Gaussians) -> Gaussians:
         """The edited scene."""
-        added = self.added.to(scene.device)
-        if added.sh_degree < scene.sh_degree:
-            added = added.with_sh_degree(scene.sh_degree)
-        merged = Gaussians.concat([scene.take(self.kept(len(scene))), added])
-        return merged if self.positions is None else merged.take(self._order(len(scene)))
+        degree = max(scene.sh_degree, self.added.sh_degree)
+        parts = scene, self.added.to(scene.device)
+        scene, added = (part if part.sh_degree == degree else part.with_sh_degree(degree) for part in parts)
+        if len(scene) == 0:
+            return added
+        # One copy of the scene: of three million Gaussians each takes a fifth of a second.
+        sources = self.sources(len(scene)).to(scene.device)
+        edited, new = scene.take(sources.clamp_min(0)), (sources < 0).nonzero()[:, 0]
+        for (_, into), (_, values) in zip(edited.tensors(), added.tensors(), strict=True):
+            into[new] = values
+        return edited
 
     def sources(self, count: int) -> Int[Tensor, "M"]:
         """For each row of the edited scene its row in the old one; -1 for added rows."""
