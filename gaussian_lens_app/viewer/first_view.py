@@ -19,6 +19,8 @@ Direction = Float[np.ndarray, "3"] | Sequence[float]
 
 DOWN = (0.0, 1.0, 0.0)
 """OpenCV axes, which scenes from COLMAP cameras roughly share: y points down."""
+OUTERMOST = 0.02
+"""Part of the Gaussians at each end of an axis that may be floaters; of people, a larger part is head and feet."""
 LEAST_DISTANCE = 3e-3
 """A scene smaller than that is a point: nothing about it says how fast to fly."""
 
@@ -65,10 +67,10 @@ def _distance(scene: Gaussians, camera: Camera, rasterizer: Rasterizer) -> float
 
 
 def whole_view(scene: Gaussians, up: Direction | None = None) -> Pose:
-    """In front of the middle nine tenths of the Gaussians: floaters do not count, however far away they are."""
+    """In front of all Gaussians but the outermost in each direction: floaters do not count, however far away they are."""
     means = scene.means.detach().cpu().double()
     means = means[torch.randperm(len(means), generator=torch.Generator().manual_seed(0))[:100_000]]
-    low, high = means.quantile(0.05, 0), means.quantile(0.95, 0)
+    low, high = means.quantile(OUTERMOST, 0), means.quantile(1 - OUTERMOST, 0)
     centre, radius = ((low + high) / 2).numpy(), float((high - low).norm() / 2)
     up = -np.asarray(DOWN) if up is None else np.asarray(up, dtype=float)
     forward = np.array([0.0, 0.0, 1.0])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from fakes_scenes import cloud
 
+from gaussian_lens_app.session.recording import camera_at
 from gaussian_lens_app.viewer.first_view import first_view, unit_of, whole_view
 from gaussian_lens_app.viewer.flight import close_up, pose_of_camera
 from gaussian_lens_app.viewer.outline import Target
@@ -19,6 +20,16 @@ def test_far_outliers_do_not_move_the_first_view():
     plain, with_floaters = whole_view(scene), whole_view(dataclasses.replace(scene, means=means))
     assert np.allclose(plain.position, with_floaters.position, atol=0.3)
     assert np.linalg.norm(plain.look_at) < 0.3
+
+
+def test_head_and_feet_of_a_standing_figure_are_in_the_first_view():
+    scene = cloud(2000)
+    figure = torch.zeros(2000, 3)
+    figure[:, 1] = torch.linspace(-1, 1, 2000)
+    camera = camera_at(whole_view(dataclasses.replace(scene, means=figure)), 640, 480)
+    pixels, _ = camera.project(figure)
+    assert pixels[:, 1].min() > 0
+    assert pixels[:, 1].max() < 480
 
 
 @pytest.mark.parametrize("up", [(0, -1, 0), (0, 0, 1), (0, 0, -1), (1, 0, 0)])
