@@ -67,7 +67,7 @@ def _distance(scene: Gaussians, camera: Camera, rasterizer: Rasterizer) -> float
 
 
 def whole_view(scene: Gaussians, up: Direction | None = None) -> Pose:
-    """In front of all Gaussians but the outermost in each direction: floaters do not count, however far away they are."""
+    """In front of all Gaussians but the outermost each way: floaters do not count, however far away they are."""
     means = scene.means.detach().cpu().double()
     means = means[torch.randperm(len(means), generator=torch.Generator().manual_seed(0))[:100_000]]
     low, high = means.quantile(OUTERMOST, 0), means.quantile(1 - OUTERMOST, 0)
