@@ -61,7 +61,7 @@ def make_lineages(
     for number in numbers:
         path = folder / f"{'val' if number % VALIDATION_EVERY == 0 else 'train'}-procedural{number}.pt"
         if not path.exists():
-            decals = decals or read_decals(captures)
+            decals = decals or read_decals(captures, but=validation_capture)
             save_grown(path, grown_procedural(number, decals, rasterizer))
         yield path
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo
+from gaussian_lens_app.scene.synthetic import cameras_around
 
 LONG_SIDE = 400
 TURN = math.radians(9)
 """Cameras beside the box's are turned so far about what is in the box."""
 AROUND = 18
 """Cameras around a scene that is looked at from nowhere in particular: most of it is seen by several."""
+FOV = math.radians(60)
 DISTANCE = 1.4
 """Of those cameras, in radii of the ball that holds nine tenths of the scene."""
 
@@ -62,21 +63,5 @@ def _turned(camera: Camera, centre: Float[Tensor, "3"], axis: Float[Tensor, "3"]
 
 
 def _around(scene: Gaussians) -> list[Camera]:
-    """Cameras evenly all around the scene (a Fibonacci sphere), looking at its middle."""
-    means = scene.means.cpu()
-    centre = means.median(0).values
-    near = (means - centre).norm(dim=-1).sort().values[: max(1, len(means) * 9 // 10)]
-    distance = DISTANCE * float(near[-1].clamp_min(1e-6))
-    focal = LONG_SIDE / (2 * math.tan(math.radians(30)))
-    K = torch.tensor([[focal, 0, LONG_SIDE / 2], [0, focal, LONG_SIDE / 2], [0, 0, 1.0]])
-    cameras = []
-    for number in range(AROUND):
-        height = 1 - (2 * number + 1) / AROUND
-        angle, width = number * math.pi * (3 - math.sqrt(5)), math.sqrt(1 - height**2)
-        forward = -torch.tensor([width * math.cos(angle), height, width * math.sin(angle)])
-        right = F.normalize(torch.linalg.cross(forward, torch.tensor([0.0, -1.0, 0.0])), dim=0)
-        R = torch.stack([right, torch.linalg.cross(forward, right), forward])
-        viewmat = torch.eye(4)
-        viewmat[:3, :3], viewmat[:3, 3] = R, -R @ (centre - distance * forward)
-        cameras.append(Camera(viewmat, K, LONG_SIDE, LONG_SIDE))
-    return cameras
+    """Cameras evenly all around the scene."""
+    return list(cameras_around(scene, AROUND, long_side=LONG_SIDE, fov=FOV, distance=DISTANCE))

@@ -50,10 +50,15 @@ def make_procedural(
     return path
 
 
-def read_decals(captures: Sequence[Path], photos: int = 4) -> list[UInt8[np.ndarray, "H W 3"]]:
-    """Some photos of each capture at half size, where single pixels carry detail."""
+def read_decals(captures: Sequence[Path], photos: int = 4, but: str = "") -> list[UInt8[np.ndarray, "H W 3"]]:
+    """Some photos of each capture at half size, where single pixels carry detail.
+
+    None of the folder called `but`: what validates does not decorate what trains.
+    """
     decals = []
     for folder in captures:
+        if folder.name == but:
+            continue
         capture = load_capture(folder)
         for i in range(0, len(capture), max(1, len(capture) // photos)):
             photo = capture.photos[i]

@@ -111,7 +111,7 @@ def examples(
     pictures: bool = True,
 ) -> tuple[list[Families], list[Windows], list[Families], list[Windows]]:
     """(families, windows) that train and the same that validate, from files; no windows unless `pictures`."""
-    decals = read_decals(captures) if pictures else []
+    decals = read_decals(captures, but=validation_capture) if pictures else []
     folders = {capture.name: capture for capture in captures}
     made: dict[str, tuple[list[Families], list[Windows]]] = {"train": ([], []), "val": ([], [])}
     for seed, path in enumerate(sorted(data.glob("*.pt"))):

@@ -37,6 +37,6 @@ def made(
         for fold in range(folds):
             yield make_real(folder, capture, fold, split, rasterizer)
     numbers = list(numbers)
-    decals = read_decals([capture for capture in captures if capture.name != validation_capture]) if numbers else []
+    decals = read_decals(captures, but=validation_capture) if numbers else []
     for number in numbers:
         yield make_procedural(folder, number, decals, rasterizer, DataSettings())
