@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +50,7 @@ def amount_missing(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, m
     """0..1 for each Gaussian: coarse for the best photo that has it in view, where photos show more than the scene."""
     blur = blur_in_photos(scene, capture)
     coarse = torch.log2(blur.clamp_min(SHARP)) / torch.log2(torch.tensor(BLURRED / SHARP))
-    step = max(1, len(capture) // (2 * PHOTOS))
+    step = math.ceil(len(capture) / (2 * PHOTOS))
     lack = missing_detail(scene, list(capture.photos[::step]), rasterizer, mode)
     return coarse.clamp(0, 1) * (lack / TELLING).clamp(0, 1)
 

@@ -95,7 +95,7 @@ def progress_line(status: JobStatus, waiting: int = 0) -> str:
 def outcome_line(outcome: Outcome) -> str:
     """The verdict's sentence with what changed."""
     verdict = outcome.verdict
-    gain = "" if verdict.gain_db is None else f" **{verdict.gain_db:+.1f} dB**"
+    gain = "" if verdict.gain_db is None else f" **{_db(verdict.gain_db)}**"
     head = f"✔ Swapped in{gain}" if outcome.applied else f"✖ Not swapped in{gain}"
     if outcome.applied and not verdict.accepted:
         head = f"✔ Swapped in at your word{gain}"
@@ -108,8 +108,15 @@ def _measured(verdict: Verdict) -> str:
     """The judge's sentence without what became of the upgrade, which the user may have overruled."""
     figure = verdict.sentence.removeprefix("Not swapped in: ")
     figure = re.sub(r"\(noise ([\d.]+)\)", r"(± \1)", figure)
-    what = {"+": "Not clearly sharper: ", "-": "Worse: "}.get(figure[:1], "")
-    return what + figure
+    if figure[:1] not in ("+", "-") or verdict.gain_db is None:
+        return figure
+    worse = verdict.gain_db < -(verdict.noise_db or 0.0)
+    return f"{'Worse' if worse else 'Not clearly sharper'}: {figure}"
+
+
+def _db(gain: float) -> str:
+    """A gain with its sign; nothing is no loss."""
+    return f"{round(gain, 1) + 0.0:+.1f} dB"
 
 
 def failure_line(status: JobStatus) -> str:
@@ -127,7 +134,7 @@ def gain_of(verdict: Verdict) -> str:
     """The gain and where it was measured."""
     if verdict.gain_db is None or verdict.photo is None:
         return "not verified"
-    return f"{verdict.gain_db:+.1f} dB on {plain(verdict.photo)}"
+    return f"{_db(verdict.gain_db)} on {plain(verdict.photo)}"
 
 
 def region_list(session: Session) -> str:
@@ -164,7 +171,7 @@ def region_details(session: Session, region: UpgradedRegion) -> str:
 def version_label(index: int, one: Alternative) -> str:
     """One alternative of a region, in a menu."""
     gain = one.outcome.verdict.gain_db
-    return f"{index + 1} · {one.method}" + ("" if gain is None else f" · {gain:+.1f} dB")
+    return f"{index + 1} · {one.method}" + ("" if gain is None else f" · {_db(gain)}")
 
 
 def photos_line(selection: Selection | None, capture: Capture) -> str:

@@ -105,9 +105,12 @@ def test_the_judges_noise_is_said_as_people_write_it():
     made = Verdict(True, True, 1.36, 0.1, "a.jpg", _sentence(True, 1.36, 0.1, "a.jpg"))
     told = words.outcome_line(Outcome("refine 1", made, True, None, 12, 3, 0, 4.2))
     assert "Sharper: +1.36 dB \\(± 0.10\\) on a.jpg" in told
-    for gain, word in ((-2.37, "Worse: -2.37"), (0.05, "Not clearly sharper: +0.05")):
+    said = {-2.37: "Worse: -2.37", 0.05: "Not clearly sharper: +0.05", -0.02: "Not clearly sharper: -0.02"}
+    for gain, word in said.items():
         refused = Verdict(False, True, gain, 0.1, "a.jpg", _sentence(False, gain, 0.1, "a.jpg"))
-        assert word in words.outcome_line(Outcome("refine 1", refused, False, None, 12, 3, 0, 4.2))
+        line = words.outcome_line(Outcome("refine 1", refused, False, None, 12, 3, 0, 4.2))
+        assert word in line
+        assert "-0.0 dB" not in line
 
 
 def test_the_first_hint_is_four_sentences():

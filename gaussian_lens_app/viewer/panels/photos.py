@@ -16,7 +16,7 @@ THUMBNAIL = 120
 """Long side, pixels."""
 MOST = 80
 """So many frusta at most, evenly spread: more hide the scene and each other."""
-SIZE = 0.16
+SIZE = 0.12
 """Depth of a frustum, of the typical distance between neighbouring photos."""
 
 
