@@ -35,6 +35,7 @@ SUBCOMMANDS = {
 ABOUT = "Gaussian splat scenes without a screen. Add --traceback to see where an error came from."
 CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes)
 INTERRUPTED = 130  # 128 + SIGINT, what shells report for Ctrl-C
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
 def gsr() -> NoReturn:
@@ -72,7 +73,12 @@ def _run(parse: Callable, argv: list[str] | None) -> int:
     traceback = "--traceback" in args or os.environ.get("GSR_TRACEBACK", "0") not in ("", "0")
     command = parse([arg for arg in args if arg != "--traceback"])
     try:
-        return command.run() or 0
+        code = command.run() or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader had enough, as `head` does; what is left unwritten must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except (KeyboardInterrupt, JobCancelled):
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED

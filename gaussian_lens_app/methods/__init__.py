@@ -9,6 +9,7 @@ from gaussian_lens_app.methods.refine import FitOnly, Pixels, Refine
 from gaussian_lens_app.methods.split import ShuffleSplit
 from gaussian_lens_app.methods.sr3r import SR3R
 from gaussian_lens_app.methods.three_dsr import ThreeDSR, ThreeDSRApprox
+from gaussian_lens_app.methods.tuned import tuned
 from gaussian_lens_app.priors import PriorSource
 
 METHODS: dict[str, Method] = {
@@ -33,10 +34,14 @@ __all__ = ["METHODS", "Budget", "Method", "Needs", "Scope", "Task", "find_method
 
 
 def find_method(name: str) -> Method:
-    """The method of that name; MethodError lists the names there are."""
-    if name not in METHODS:
-        raise MethodError(f"There is no method {name!r}: choose one of {', '.join(METHODS)}.")
-    return METHODS[name]
+    """The method of that name, with other settings where they follow it: `refine:photos=2,least_stride=3`.
+
+    MethodError lists the names there are.
+    """
+    plain, colon, settings = name.partition(":")
+    if plain not in METHODS:
+        raise MethodError(f"There is no method {plain!r}: choose one of {', '.join(METHODS)}.")
+    return tuned(METHODS[plain], settings) if colon else METHODS[plain]
 
 
 def use_prior(source: PriorSource) -> None:

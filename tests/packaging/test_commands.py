@@ -48,7 +48,7 @@ def test_every_subcommand_explains_each_of_its_arguments(name, capsys):
         cli.main([name, "--help"])
     text = capsys.readouterr().out
     for field in dataclasses.fields(cli.SUBCOMMANDS[name]):
-        positional = field.name in ("scene", "capture", "file", "network") and f"--{field.name}" not in text
+        positional = field.name in ("scene", "capture", "file", "network", "name") and f"--{field.name}" not in text
         assert positional or f"--{field.name.replace('_', '-')}" in text
     assert cli.SUBCOMMANDS[name].__doc__.split("\n")[0].split(",")[0] in text
 
@@ -169,3 +169,12 @@ def test_a_target_that_cannot_be_written_is_found_before_the_work(tmp_path):
         with pytest.raises(ExportError):
             check_target(target, ".ply")
     check_target(tmp_path / "out.ply", ".ply")
+
+
+def test_a_reader_that_has_enough_ends_a_command_quietly():
+    command = f"{sys.executable} -m gaussian_lens_app methods"
+    result = subprocess.run(
+        ["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=120
+    )
+    assert result.stdout.strip() in ("0", "141")
+    assert result.stderr == ""
