@@ -68,7 +68,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.save(pictures / "tour_1_blurred.jpg")
     assert np.abs(marked - before).mean() > 0.02
 
-    # Box it: the first suggestion is the sticker.
+    # Box the sticker.
     box = (205, 165, 345, 300)
     assert screen.button("Show before").is_disabled()  # nothing is upgraded yet
     screen.drag(box)
@@ -106,7 +106,7 @@ def test_a_newcomers_session(opened, demo, pictures, tmp_path):
     screen.sees("View 1")
 
     # A second place inside the first.
-    screen.drag((440, 170, 620, 350))
+    screen.drag((250, 215, 460, 470))
     screen.sees("Gaussians selected")
     upgraded(screen, demo)
     screen.settled()
