@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 class ListMethods:
     """List the upgrade methods, what each does, needs and works on; or the settings of one."""
 
-    name: Annotated[Positional[str], arg(metavar="NAME")] = ""
+    name: Annotated[Positional[str], arg(metavar="[NAME]")] = ""
     """List this method's settings, as they are; `--method NAME:KEY=VALUE,KEY=VALUE` changes them."""
 
     def run(self) -> None:
