@@ -5,8 +5,9 @@ from __future__ import annotations
 import viser
 
 BRAND = (255, 176, 32)
-BRAND_ON_LIGHT = (176, 96, 0)
-"""Amber letters on white cannot be read."""
+BRAND_ON_LIGHT = (72, 39, 0)
+"""Amber letters on white cannot be read. viser makes ten shades up to this one, and a light panel uses the seventh,
+which is much lighter."""
 PANEL_WIDTH = 360
 """Pixels: wide enough for every label, narrow enough for the picture."""
 

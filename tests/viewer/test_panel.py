@@ -16,6 +16,7 @@ from gaussian_lens_app.viewer.box_tool import PickOptions
 from gaussian_lens_app.viewer.display import camera_of
 from gaussian_lens_app.viewer.panels.help import KEYS
 from gaussian_lens_app.viewer.scripted import ScriptedBrowser
+from gaussian_lens_app.viewer.theme import set_theme
 
 EYE, CENTRE = np.array([0.0, 0.0, -3.0]), np.zeros(3)
 
@@ -154,3 +155,22 @@ def test_antialiasing_is_switched_for_all_that_is_drawn(opened):
     assert session.mode.antialiased
     browser.type_into(viewer.panel.looking._smooth, False)
     assert soon(lambda: not session.mode.antialiased)
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of #rrggbb, as WCAG 2 defines it."""
+    channels = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(("dark", "shade", "paper"), [(True, 8, "#242424"), (False, 6, "#ffffff")])
+def test_the_brands_letters_can_be_read_on_a_dark_and_on_a_light_panel(opened, dark, shade, paper):
+    viewer, _, browser, _ = opened
+    browser.messages.clear()
+    set_theme(viewer.server, dark)
+    browser.last_frame(0.3, 0.5)
+    theme = [m for m in browser.messages if m["type"] == "ThemeConfigurationMessage"][-1]
+    assert theme["dark_mode"] == dark
+    bright, dim = sorted((luminance(theme["colors"][shade]), luminance(paper)), reverse=True)
+    assert (bright + 0.05) / (dim + 0.05) > 4.5
