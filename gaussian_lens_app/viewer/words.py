@@ -80,7 +80,8 @@ def method_lines(choices: tuple[Choice, ...], chosen: str, estimate: Estimate | 
     reasons = dict.fromkeys(choice.missing for choice in choices if choice.missing)
     for reason in reasons:
         names = ", ".join(f"*{choice.label}*" for choice in choices if choice.missing == reason)
-        lines.append(f"Not here: {names} ({reason}).")
+        unbroken = re.sub(r"(--[\w-]+)", r"`\1`", reason)  # an option is not parted at the end of a line
+        lines.append(f"Not here: {names} ({unbroken}).")
     return "  \n".join(lines)
 
 
