@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import threading
 import weakref
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gaussian_lens_app.raster.base import ANTIALIASED, Rasterizer, Render, RenderMode
@@ -30,6 +31,7 @@ class Culled:
         self.name = inner.name
         self._seen: weakref.WeakKeyDictionary[Gaussians, Chunks | _Progress] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
+        self._last: weakref.WeakKeyDictionary[Gaussians, _Shown] = weakref.WeakKeyDictionary()
 
     def render(
         self,
@@ -46,9 +48,9 @@ class Culled:
     ) -> Render:
         """The image of `scene`, see `base.Rasterizer`."""
         frozen = probe is None and not (torch.is_grad_enabled() and _asks(scene, features))
-        rows = self._showing(scene, camera, crop, mode) if frozen else None
-        if rows is not None:
-            scene, features, trainable = scene.take(rows), None if features is None else features[rows], None
+        shown = self._showing(scene, camera, crop, mode) if frozen else None
+        if shown is not None:
+            scene, features, trainable = shown.part, None if features is None else features[shown.rows], None
         return self.inner.render(
             scene, camera, mode=mode, crop=crop, background=background, features=features, probe=probe,
             sh_degree=sh_degree, trainable=trainable,
@@ -64,18 +66,29 @@ class Culled:
         crop: Rect | None = None,
     ) -> Float[Tensor, "N M"]:
         """Each Gaussian's summed blending weight, see `base.Rasterizer`."""
-        rows = self._showing(scene, camera, crop, mode)
-        if rows is None:
+        shown = self._showing(scene, camera, crop, mode)
+        if shown is None:
             return self.inner.contributions(scene, camera, weights, mode=mode, crop=crop)
-        sums = self.inner.contributions(scene.take(rows), camera, weights, mode=mode, crop=crop)
-        return sums.new_zeros(len(scene), sums.shape[1]).index_copy(0, rows, sums)
+        sums = self.inner.contributions(shown.part, camera, weights, mode=mode, crop=crop)
+        return sums.new_zeros(len(scene), sums.shape[1]).index_copy(0, shown.rows, sums)
 
-    def _showing(self, scene: Gaussians, camera: Camera, crop: Rect | None, mode: RenderMode) -> Tensor | None:
-        """Rows that may show; None: look at all."""
-        if len(scene) < self.least:
+    def _showing(self, scene: Gaussians, camera: Camera, crop: Rect | None, mode: RenderMode) -> _Shown | None:
+        """What may show; None: look at all. The same window is often asked for twice, for its picture and for who
+        makes it."""
+        if len(scene) < self.least or (chunks := self._chunks(scene)) is None:
             return None
-        chunks = self._chunks(scene)
-        return None if chunks is None else chunks.showing(camera, crop or camera.rect, mode)
+        window = (camera, crop or camera.rect, mode)
+        with self._lock:
+            last = self._last.get(scene)
+        if last is not None and last.window == window:
+            return last
+        rows = chunks.showing(*window)
+        if rows is None:
+            return None
+        shown = _Shown(window, rows, scene.take(rows))
+        with self._lock:
+            self._last[scene] = shown
+        return shown
 
     def _chunks(self, scene: Gaussians) -> Chunks | None:
         """None on the first call for a scene, and while another thread makes its chunks: nobody waits for them."""
@@ -93,6 +106,15 @@ class Culled:
             with self._lock:
                 self._seen[scene] = made or _Progress.SEEN  # where cutting failed, the next one tries again
         return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The part of a scene that may show in a window."""
+
+    window: tuple[Camera, Rect, RenderMode]
+    rows: Int[Tensor, "M"]
+    part: Gaussians
 
 
 class _Progress(enum.Enum):

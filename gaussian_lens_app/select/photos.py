@@ -37,10 +37,12 @@ def rank_photos(
     `weights` is each Gaussian's contribution to the box; `amount` the contribution (in photo pixels at full size) from
     which a Gaussian counts as seen.
     """
-    means, share = scene.means[selected], weights[selected]
+    rows = selected.nonzero()[:, 0]
+    part, share = scene.take(rows), weights[rows]
     share = share / share.sum().clamp_min(1e-12)
     geometry = [
-        _geometry(photo.camera.to(scene.device), box.camera.to(scene.device), means, share) for photo in capture.photos
+        _geometry(photo.camera.to(scene.device), box.camera.to(scene.device), part.means, share)
+        for photo in capture.photos
     ]
     candidates = sorted(range(len(capture)), key=lambda i: -_score(*geometry[i]))[:CANDIDATES]
     sharpest = max((geometry[i][2] for i in candidates), default=1.0)
@@ -51,8 +53,8 @@ def rank_photos(
         if inside < LEAST_OVERLAP or cosine < LEAST_COSINE:
             continue
         camera = capture.photos[index].camera.to(scene.device)
-        mask, visible = _look(scene, selected, camera, rasterizer, mode, amount)
-        overlap = float((share * visible[selected]).sum())
+        mask, visible = _look(scene, selected, part, camera, rasterizer, mode, amount)
+        overlap = float((share * visible[rows]).sum())
         if overlap < LEAST_OVERLAP or not bool(mask.any()):
             continue
         rect, mask = _window(mask, camera)
@@ -81,12 +83,18 @@ def _score(overlap: float, cosine: float, resolution: float) -> float:
 
 
 def _look(
-    scene: Gaussians, selected: Tensor, photo: Camera, rasterizer: Rasterizer, mode: RenderMode, amount: float
+    scene: Gaussians,
+    selected: Bool[Tensor, "N"],
+    part: Gaussians,
+    photo: Camera,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    amount: float,
 ) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "N"]]:
-    """(where the photo shows mostly selected Gaussians, small; which of them it shows at all)."""
+    """(where the photo shows mostly selected Gaussians, small; which Gaussians it shows at all there)."""
     small = photo.with_long_side(LONG_SIDE) if max(photo.width, photo.height) > LONG_SIDE else photo
     factor = small.width / photo.width
-    mode, rect = mode.scaled(factor), _reach(scene.take(selected), small)
+    mode, rect = mode.scaled(factor), _reach(part, small)
     mask = torch.zeros(small.height, small.width, dtype=torch.bool, device=scene.device)
     if rect is None:
         return mask, torch.zeros_like(selected)

@@ -139,3 +139,19 @@ def test_the_last_chunk_is_filled_with_rows_that_are_there():
     chunks = Chunks.of(scattered(CHUNK + 3))
     assert len(chunks.rows) == 2 * CHUNK
     assert set(chunks.rows.tolist()) == set(range(CHUNK + 3))
+
+
+def test_another_view_window_or_mode_is_not_mistaken_for_the_last(scene, fast_rasterizer):
+    culled, views = Culled(fast_rasterizer, least=1), (camera_at(0.0), camera_at(1.3))
+    asked = [(camera, rect, mode) for camera in views for rect in RECTS[1:3] for mode in (ANTIALIASED, CLASSIC)]
+    for camera, rect, mode in [asked[0], *asked, *reversed(asked)]:
+        ones = torch.ones(rect[3] - rect[1], rect[2] - rect[0], 1)
+        for _ in range(2):
+            assert torch.equal(
+                culled.render(scene, camera, mode=mode, crop=rect).rgb,
+                fast_rasterizer.render(scene, camera, mode=mode, crop=rect).rgb,
+            )
+            assert torch.equal(
+                culled.contributions(scene, camera, ones, mode=mode, crop=rect),
+                fast_rasterizer.contributions(scene, camera, ones, mode=mode, crop=rect),
+            )
