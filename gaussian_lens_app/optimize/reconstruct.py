@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.errors import CaptureError
+from gaussian_lens_app.formats.lint import HIGHEST_LOGIT
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings, Strategy
 from gaussian_lens_app.optimize.mcmc import Mcmc, McmcSettings
@@ -63,7 +65,12 @@ def reconstruct(
     optimize = OptimizeSettings(steps=settings.steps, seed=settings.seed)
     done = optimize_scene(scene, small, optimize, rasterizer, strategy, extent, within(report, 0.0, 0.98))
     report("Removing what no photo sees", 0.98)
-    return without_unseen(done, small, rasterizer, optimize.mode).to("cpu")
+    return fittable(without_unseen(done, small, rasterizer, optimize.mode)).to("cpu")
+
+
+def fittable(scene: Gaussians) -> Gaussians:
+    """The scene with opacities that later fitting can still move: beyond, the sigmoid's slope is nothing."""
+    return dataclasses.replace(scene, logit_opacities=scene.logit_opacities.clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT))
 
 
 def device_of(rasterizer: Rasterizer) -> str:

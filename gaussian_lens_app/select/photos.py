@@ -31,8 +31,8 @@ def rank_photos(
     rasterizer: Rasterizer,
     mode: RenderMode,
     amount: float,
-) -> tuple[tuple[PhotoView, ...], Int[Tensor, "N"]]:
-    """The photos that see the region, best first, and for each Gaussian in how many of them it contributes.
+) -> tuple[tuple[PhotoView, ...], Int[Tensor, "M"]]:
+    """The photos that see the region, best first, and for each selected Gaussian in how many of them it contributes.
 
     `weights` is each Gaussian's contribution to the box; `amount` the contribution (in photo pixels at full size) from
     which a Gaussian counts as seen.
@@ -47,14 +47,16 @@ def rank_photos(
     candidates = sorted(range(len(capture)), key=lambda i: -_score(*geometry[i]))[:CANDIDATES]
     sharpest = max((geometry[i][2] for i in candidates), default=1.0)
     views: list[PhotoView] = []
-    seen = torch.zeros(len(scene), dtype=torch.long, device=scene.device)
+    chosen = selected[:, None].float()
+    seen = torch.zeros(len(rows), dtype=torch.long, device=scene.device)
     for index in candidates:
         inside, cosine, resolution = geometry[index]
         if inside < LEAST_OVERLAP or cosine < LEAST_COSINE:
             continue
         camera = capture.photos[index].camera.to(scene.device)
-        mask, visible = _look(scene, selected, part, camera, rasterizer, mode, amount)
-        overlap = float((share * visible[rows]).sum())
+        mask, sums = _look(scene, chosen, part, camera, rasterizer, mode)
+        visible = sums[rows] > amount
+        overlap = float((share * visible).sum())
         if overlap < LEAST_OVERLAP or not bool(mask.any()):
             continue
         rect, mask = _window(mask, camera)
@@ -84,29 +86,30 @@ def _score(overlap: float, cosine: float, resolution: float) -> float:
 
 def _look(
     scene: Gaussians,
-    selected: Bool[Tensor, "N"],
+    chosen: Float[Tensor, "N 1"],
     part: Gaussians,
     photo: Camera,
     rasterizer: Rasterizer,
     mode: RenderMode,
-    amount: float,
-) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "N"]]:
-    """(where the photo shows mostly selected Gaussians, small; which Gaussians it shows at all there)."""
+) -> tuple[Bool[Tensor, "h w"], Float[Tensor, "N"]]:
+    """(where the photo shows mostly chosen Gaussians, small; each Gaussian's contribution there in the photo's pixels).
+
+    `chosen` is 1 for the rows of `part` and 0 for others.
+    """
     small = photo.with_long_side(LONG_SIDE) if max(photo.width, photo.height) > LONG_SIDE else photo
     factor = small.width / photo.width
     mode, rect = mode.scaled(factor), _reach(part, small)
     mask = torch.zeros(small.height, small.width, dtype=torch.bool, device=scene.device)
     if rect is None:
-        return mask, torch.zeros_like(selected)
+        return mask, torch.zeros(len(scene), device=scene.device)
     x0, y0, x1, y1 = rect
     with torch.no_grad():
-        features = selected[:, None].float()
-        render = rasterizer.render(scene, small, mode=mode, crop=rect, features=features, sh_degree=0)
+        render = rasterizer.render(scene, small, mode=mode, crop=rect, features=chosen, sh_degree=0)
         ones = torch.ones(y1 - y0, x1 - x0, 1, device=scene.device)
-        amounts = rasterizer.contributions(scene, small, ones, mode=mode, crop=rect)[:, 0]
+        sums = rasterizer.contributions(scene, small, ones, mode=mode, crop=rect)[:, 0]
     assert render.features is not None
     mask[y0:y1, x0:x1] = render.features[..., 0] > 0.5
-    return mask, amounts > amount * factor**2
+    return mask, sums.div_(factor**2)
 
 
 def _reach(part: Gaussians, camera: Camera) -> Rect | None:

@@ -68,7 +68,8 @@ def select_region(
         return Region(selected, inside)
     views, seen = rank_photos(scene, selected, inside, box, capture, rasterizer, mode, settings.amount)
     if not through and len(capture) >= settings.photos:
-        selected = selected & (seen >= min(settings.photos, len(views)))
+        rows = selected.nonzero()[:, 0]
+        selected = torch.zeros_like(selected).index_fill(0, rows[seen >= min(settings.photos, len(views))], True)
     return Region(selected, inside, views)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from gaussian_lens_app.errors import CaptureError, JobCancelled
 from gaussian_lens_app.evaluation.modes import mean_psnr
-from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstruct
+from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, fittable, reconstruct
 from gaussian_lens_app.optimize.scene import OptimizeSettings, optimize_scene
 from gaussian_lens_app.optimize.start import extent_of, from_points, starting_points
 from gaussian_lens_app.raster import ANTIALIASED
@@ -128,3 +128,9 @@ def test_extent_reaches_the_farthest_camera():
 def test_an_empty_capture_gets_a_sentence():
     with pytest.raises(CaptureError, match="no photos"):
         reconstruct(Capture(()), SHORT, RASTERIZER)
+
+
+def test_opacities_stay_where_later_fitting_can_move_them():
+    scene = from_points(SparsePoints(torch.rand(4, 3), torch.zeros(4, 3, dtype=torch.uint8)), 0)
+    scene = dataclasses.replace(scene, logit_opacities=torch.tensor([-40.0, -3.0, 3.0, 40.0]))
+    assert fittable(scene).logit_opacities.tolist() == [-20.0, -3.0, 3.0, 20.0]
