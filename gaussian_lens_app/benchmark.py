@@ -51,6 +51,8 @@ class EvaluateSettings:
     """Photos with index % first == second are test photos."""
     boxes: int = 3
     """Boxes a test photo: the centre, then where the low-resolution photo lacks most."""
+    at: tuple[tuple[float, float], ...] = ()
+    """Instead of those, boxes around these places (x, y), in parts of a photo's sides."""
     whole: bool = False
     """Measure whole test photos instead of boxes."""
     budget_seconds: float = 4.0
@@ -106,6 +108,7 @@ def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Ra
         upgrade=_upgraded,
         budget=Budget(settings.budget_seconds, settings.budget_gaussians),
         boxes=settings.boxes,
+        places=settings.at,
         whole=settings.whole,
         low_long_side=settings.low_long_side,
         seed=settings.seed,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from gaussian_lens_app.commands.arguments import Device, Holdout, OptionalPath, OptionalPixels, parse_holdout
 from gaussian_lens_app.commands.device import ready_rasterizer
@@ -28,6 +29,8 @@ class Evaluate:
     """Test photos: those whose index modulo EVERY is OFFSET."""
     boxes: int = 3
     """Boxes a test photo: the centre, then where the low-resolution photo lacks most."""
+    at: Annotated[tuple[tuple[float, float], ...], arg(metavar="X Y [X Y ...]")] = ()
+    """Instead of those, boxes around these places, in parts of a photo's sides: 0.5 0.5 is the centre."""
     whole: bool = False
     """Measure whole test photos instead of boxes."""
     budget_seconds: float = 4.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,6 +13,14 @@ from gaussian_lens_app.scene import Rect
 
 GRID = 4
 """A box is a quarter of each side."""
+
+
+def boxes_at(width: int, height: int, places: Sequence[tuple[float, float]]) -> list[Rect]:
+    """A box around each place (x, y, parts of the photo's sides), moved inside the photo where it would stick out."""
+    w, h = width // GRID, height // GRID
+    corners = [(round(x * width - w / 2), round(y * height - h / 2)) for x, y in places]
+    inside = [(min(max(0, x), width - w), min(max(0, y), height - h)) for x, y in corners]
+    return [(x, y, x + w, y + h) for x, y in inside]
 
 
 def choose_boxes(photo: Float[Tensor, "H W 3"], count: int, low_long_side: int = 400) -> list[Rect]:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gaussian_lens_app.errors import MethodError
-from gaussian_lens_app.evaluation.boxes import choose_boxes
+from gaussian_lens_app.evaluation.boxes import boxes_at, choose_boxes
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.evaluation.memory import forget_peak, peak_mb
 from gaussian_lens_app.evaluation.metrics import Comparison, gradient_energy
@@ -80,6 +80,8 @@ class Benchmark:
     upgrade: Upgrader
     budget: Budget
     boxes: int = 3
+    places: tuple[tuple[float, float], ...] = ()
+    """Centres of the boxes in parts of a photo's sides, instead of `boxes` chosen ones."""
     whole: bool = False
     low_long_side: int = 400
     seed: int = 0
@@ -107,7 +109,7 @@ def run(
     """The rows as they finish, but those whose `row_key` is in `done`."""
     if benchmark.whole:
         benchmark = dataclasses.replace(benchmark, upgrade=_once(benchmark.upgrade))
-    per_photo = 1 if benchmark.whole else benchmark.boxes
+    per_photo = 1 if benchmark.whole else len(benchmark.places) or benchmark.boxes
     total, count = max(1, len(benchmark.test) * per_photo * len(methods)), 0
     for spot in spots(benchmark):
         for method in methods:
@@ -146,9 +148,14 @@ def spots(benchmark: Benchmark) -> Iterator[Spot]:
         pixels = photo.load().float() / 255
         before = Comparison.of(render(benchmark, benchmark.scene, photo.camera, benchmark.mode), pixels)
         start = Comparison.of(render(benchmark, benchmark.start, photo.camera, benchmark.start_mode), pixels)
-        boxes = [None] if benchmark.whole else choose_boxes(pixels, benchmark.boxes, benchmark.low_long_side)
-        for box in boxes:
+        for box in [None] if benchmark.whole else _boxes(benchmark, pixels):
             yield Spot(photo, pixels, box, before, start)
+
+
+def _boxes(benchmark: Benchmark, pixels: Float[Tensor, "H W 3"]) -> list[Rect]:
+    if benchmark.places:
+        return boxes_at(pixels.shape[1], pixels.shape[0], benchmark.places)
+    return choose_boxes(pixels, benchmark.boxes, benchmark.low_long_side)
 
 
 def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Row:

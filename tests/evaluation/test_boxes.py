@@ -2,7 +2,7 @@
 
 import torch
 
-from gaussian_lens_app.evaluation.boxes import by_missing_energy, choose_boxes, missing_energy
+from gaussian_lens_app.evaluation.boxes import boxes_at, by_missing_energy, choose_boxes, missing_energy
 
 
 def photo_with_detail_in(*cells: tuple[int, int, float], size: tuple[int, int] = (320, 640)) -> torch.Tensor:
@@ -52,3 +52,9 @@ def test_a_smooth_photo_lacks_nothing_and_ties_go_in_reading_order():
     flat = torch.full((80, 80, 3), 0.3)
     assert missing_energy(flat, 20).max() < 1e-9
     assert by_missing_energy(flat, 100)[:2] == [(0, 0, 20, 20), (20, 0, 40, 20)]
+
+
+def test_boxes_asked_for_lie_around_their_places_and_inside_the_photo():
+    assert boxes_at(640, 320, [(0.5, 0.5), (0.0, 0.5), (1.0, 0.1)]) == [
+        (240, 120, 400, 200), (0, 120, 160, 200), (480, 0, 640, 80),
+    ]  # fmt: skip

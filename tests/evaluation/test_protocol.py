@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gaussian_lens_app.errors import NothingSelected
+from gaussian_lens_app.evaluation.boxes import boxes_at
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.evaluation.modes import best_mode
 from gaussian_lens_app.evaluation.protocol import Benchmark, Trial, row_key, run
@@ -93,6 +94,16 @@ def test_a_refused_upgrade_leaves_what_upgrades_start_from(made):
     assert by_method["input"].gain == 0
     assert by_method["fake"].psnr_after == by_method["band-limited"].psnr_after != by_method["input"].psnr_after
     assert all(trial.scene is start for trial in fake.trials)
+
+
+def test_places_asked_for_are_measured_in_every_test_photo(made):
+    places = ((0.5, 0.5), (0.1, 0.9))
+    rows = list(run(benchmark(made, FakeUpgrade(made.truth), places=places), ["input"], silent))
+    test = made.capture.split((4, 1))[1]
+    asked = [
+        (photo.name, box) for photo in test.photos for box in boxes_at(photo.camera.width, photo.camera.height, places)
+    ]
+    assert [(row.photo, row.box) for row in rows] == asked
 
 
 def test_every_method_gets_the_same_boxes_and_input_is_unchanged(made):
