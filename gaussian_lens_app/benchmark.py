@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +84,9 @@ def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Ra
             find_method(method)
     rasterizer = rasterizer or for_device(settings.device)
     report("Loading", 0.0)
-    scene = load(settings.scene).gaussians.to(device_of(rasterizer))
-    context, test = _split(load_capture(settings.capture), settings)
+    file = load(settings.scene)
+    scene = file.gaussians.to(device_of(rasterizer))
+    context, test = _split(load_capture(settings.capture, stated=file.cameras), settings)
     name, mode, mode_figures = best_mode(scene, context, rasterizer, settings.low_long_side)
     start, start_mode = scene, mode
     if mode.eps2d > ANTIALIASED.eps2d:
@@ -188,7 +190,8 @@ def _keeper(folder: Path | None) -> Callable[[Gaussians, Row], None] | None:
     def keep(candidate: Gaussians, row: Row) -> None:
         place = "whole" if row.box is None else "_".join(map(str, row.box))
         folder.mkdir(parents=True, exist_ok=True)
-        save(folder / f"{Path(row.photo).stem}_{place}_{row.method}.ply", candidate.to("cpu"))
+        method = re.sub(r"[^\w.+=,-]", "_", row.method)  # settings may follow the name, paths among them
+        save(folder / f"{Path(row.photo).stem}_{place}_{method}.ply", candidate.to("cpu"))
 
     return keep
 

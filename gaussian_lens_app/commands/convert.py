@@ -59,7 +59,7 @@ class Convert:
 
         scene, rows = read.gaussians, torch.arange(len(read.gaussians))
         if self.repair:
-            capture = None if self.capture is None else read_capture(self.capture)
+            capture = None if self.capture is None else read_capture(self.capture, read, check=False)
             mended = formats.repair(scene, capture, read.cameras)
             tell(*(f"Mended: {finding}" for finding in mended.findings))
             scene, rows = mended.gaussians, mended.rows

@@ -24,13 +24,14 @@ def read_scene(path: Path) -> SceneFile:
     return file
 
 
-def read_capture(folder: Path, file: SceneFile | None = None) -> Capture:
-    """The folder's photos and cameras; with a scene's file, checked to look at it, and with the cameras it states."""
+def read_capture(folder: Path, file: SceneFile | None = None, *, check: bool = True) -> Capture:
+    """The folder's photos and cameras, or the cameras that a scene's file states; unless told otherwise, checked to
+    look at that scene."""
     from gaussian_lens_app import formats
 
     with Progress() as progress:
-        scene, stated = (None, ()) if file is None else (file.gaussians, file.cameras)
-        capture = formats.load_capture(folder, scene, progress, stated)
+        scene = file.gaussians if file is not None and check else None
+        capture = formats.load_capture(folder, scene, progress, () if file is None else file.cameras)
     tell(*capture.notes)
     return capture
 

@@ -33,7 +33,8 @@ def inspect(path: str | Path, report: Report = silent, capture: str | Path | Non
         reader_for(path)  # raises the sentence for a folder that was given instead of a file
     if not scene and (path.is_dir() or path.suffix.lower() == ".json"):
         return _of_capture(load_capture(path, report=report), path)
-    return _of_scene(load(path), None if capture is None else load_capture(capture, report=report))
+    file = load(path)
+    return _of_scene(file, None if capture is None else load_capture(capture, report=report, stated=file.cameras))
 
 
 def describe(facts: dict[str, Any]) -> str:

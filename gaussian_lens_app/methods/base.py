@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
 
+from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, Region
@@ -40,6 +41,11 @@ class Budget:
     150 pixels is legible after ten, its shapes are after four."""
     gaussians: int = 60_000
     """At most so many Gaussians are added."""
+
+    def __post_init__(self) -> None:
+        """Raises MethodError for no time at all."""
+        if not self.seconds > 0:
+            raise MethodError(f"An upgrade cannot be made in {self.seconds:g} s: give it more.")
 
     @staticmethod
     def for_scene(scene: Gaussians) -> Budget:

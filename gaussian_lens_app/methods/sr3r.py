@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,7 +34,7 @@ class SR3RSettings:
 
     long_side: int = 400
     """Larger photos are looked at in this size: the network knows photos as small as those a scene was made from."""
-    upsampler: str = "bicubic"
+    upsampler: Literal["bicubic", "bilinear"] = "bicubic"
     tiles: TileSettings = field(default_factory=TileSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     least_seen: float = 0.1

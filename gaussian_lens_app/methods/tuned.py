@@ -64,12 +64,15 @@ def _kinds(settings: Any, key: str) -> tuple[Any, ...]:
     if get_origin(hint) is Literal:
         return get_args(hint)
     members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    return tuple(member for member in members if member in (bool, int, float, str, Path))
+    words = tuple(member for member in members if member in (bool, int, float, str, Path))
+    return (*words, None) if words and types.NoneType in members else words
 
 
 def _read(name: str, key: str, text: str, kinds: tuple[Any, ...]) -> Any:
     if text in kinds:
         return text
+    if None in kinds and text == "None":
+        return None
     if bool in kinds and text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float, Path, str):
@@ -78,5 +81,10 @@ def _read(name: str, key: str, text: str, kinds: tuple[Any, ...]) -> Any:
                 return kind(text)
             except ValueError:
                 continue
-    words = ["true or false" if kind is bool else kind if isinstance(kind, str) else kind.__name__ for kind in kinds]
-    raise MethodError(f"{text!r} cannot be {key} of {name}: it takes {', '.join(words)}.")
+    raise MethodError(f"{text!r} cannot be {key} of {name}: it takes {', '.join(map(_word, kinds))}.")
+
+
+def _word(kind: Any) -> str:
+    if isinstance(kind, type):
+        return "true or false" if kind is bool else kind.__name__
+    return str(kind)

@@ -6,7 +6,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 
-from gaussian_lens_app.methods import METHODS
+from gaussian_lens_app.methods import find_method
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.methods.refine import RefineSettings
 from gaussian_lens_app.scene import Region
@@ -56,7 +56,7 @@ class Experience:
 
 def most_gaussians(method: str, region: Region, budget: Budget) -> int:
     """How many Gaussians can be new: one a photo pixel of the method's stride, and no more than the budget."""
-    settings = getattr(METHODS.get(method), "settings", None)
+    settings = getattr(find_method(method), "settings", None)
     if settings is not None and not getattr(settings, "insert", True):
         return 0
     views = region.views[: getattr(settings, "pixel_photos", 2)]

@@ -50,7 +50,7 @@ def amount_missing(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, m
     """0..1 for each Gaussian: coarse for the best photo that has it in view, where photos show more than the scene."""
     blur = blur_in_photos(scene, capture)
     coarse = torch.log2(blur.clamp_min(SHARP)) / torch.log2(torch.tensor(BLURRED / SHARP))
-    step = math.ceil(len(capture) / (2 * PHOTOS))
+    step = max(1, math.ceil(len(capture) / (2 * PHOTOS)))
     lack = missing_detail(scene, list(capture.photos[::step]), rasterizer, mode)
     return coarse.clamp(0, 1) * (lack / TELLING).clamp(0, 1)
 

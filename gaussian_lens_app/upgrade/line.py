@@ -42,7 +42,8 @@ def run_line(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     report("Judging", 0.9)
     verdict = _judge(request, region, judge_views, folds)
     clock.lap("judge")
-    patch = dataclasses.replace(folds[0], provenance={**folds[0].provenance, "verdict": dataclasses.asdict(verdict)})
+    told = {**folds[0].provenance, "method": request.method, "verdict": dataclasses.asdict(verdict)}
+    patch = dataclasses.replace(folds[0], provenance=told)
     report("Done", 1.0)
     return UpgradeResult(patch, region, verdict, clock.seconds)
 
@@ -97,7 +98,12 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
         seed=request.seed,
         preview=request.preview,
     )
-    return _checked(method(task, report), request)
+    try:
+        return _checked(method(task, report), request)
+    except (ArithmeticError, LookupError, ValueError) as error:
+        if ":" not in request.method:
+            raise
+        raise MethodError(f"{request.method} cannot run with these settings: {error}.") from error
 
 
 def _checked(patch: Patch, request: UpgradeRequest) -> Patch:

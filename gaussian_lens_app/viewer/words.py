@@ -150,7 +150,7 @@ def region_list(session: Session) -> str:
         within = f" · inside {plain(' and '.join(inside))}" if inside else ""
         more = f" · {len(region.alternatives)} versions" if len(region.alternatives) > 1 else ""
         lines.append(
-            f"**{plain(work.name(region.number))}** · {region.current.method} · {gain_of(outcome.verdict)}"
+            f"**{plain(work.name(region.number))}** · {plain(region.current.method)} · {gain_of(outcome.verdict)}"
             f"{within}{more}{hidden}"
         )
     return "\n\n".join(lines)

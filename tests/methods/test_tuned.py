@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from gaussian_lens_app.errors import MethodError
-from gaussian_lens_app.methods import METHODS, find_method
+from gaussian_lens_app.jobs.report import silent
+from gaussian_lens_app.methods import METHODS, Budget, find_method
 from gaussian_lens_app.methods.tuned import listed, settings_of
+from gaussian_lens_app.scene import Box
+from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
 
 
 def test_settings_follow_the_name_and_leave_the_method_itself_alone():
@@ -29,8 +32,7 @@ def test_every_setting_that_is_listed_can_be_given_as_it_is_listed():
         if getattr(method, "settings", None) is None:
             continue
         for line in listed(settings_of(method)):
-            if not line.endswith("=None"):
-                assert settings_of(find_method(f"{name}:{line}")) == settings_of(method), line
+            assert settings_of(find_method(f"{name}:{line}")) == settings_of(method), line
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,7 @@ def test_every_setting_that_is_listed_can_be_given_as_it_is_listed():
         ("gaussian-vae:stepps=2", "gaussian-vae has no setting 'stepps': `gsr methods gaussian-vae` lists them."),
         ("gaussian-vae:steps=two", "'two' cannot be steps of gaussian-vae: it takes int."),
         ("gaussian-vae:variant=odd", "'odd' cannot be variant of gaussian-vae: it takes targeted, guided, whole."),
+        ("sr3r:upsampler=nearest", "'nearest' cannot be upsampler of sr3r: it takes bicubic, bilinear."),
         ("refine:insert=maybe", "'maybe' cannot be insert of refine: it takes true or false."),
         ("refine:photos", "'photos' is no setting: write refine:KEY=VALUE,KEY=VALUE."),
         ("refine:local=3", "refine has no setting 'local'"),
@@ -50,3 +53,12 @@ def test_a_setting_that_cannot_be_is_refused_in_a_sentence(name, says):
     with pytest.raises(MethodError) as refused:
         find_method(name)
     assert says in str(refused.value)
+
+
+def test_a_setting_that_a_method_cannot_run_with_ends_in_a_sentence_that_names_it(textured_board, fast_rasterizer):
+    box = Box(textured_board.capture.photos[2].camera, (80, 60, 160, 120))
+    request = UpgradeRequest(
+        textured_board.scene, box, textured_board.capture, "refine:pixel_photos=0", fast_rasterizer, Budget(1.0)
+    )
+    with pytest.raises(MethodError, match="refine:pixel_photos=0 cannot run with these settings"):
+        upgrade(request, silent)

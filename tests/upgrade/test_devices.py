@@ -3,6 +3,7 @@
 The same tests run on the processor, a few methods of them, so that they are known to hold somewhere.
 """
 
+import numpy as np
 import pytest
 import torch
 from lens_samples import MIDDLE
@@ -15,6 +16,7 @@ from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstr
 from gaussian_lens_app.raster import Rasterizer, for_device
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session import open_session
+from gaussian_lens_app.training.samples import SampleSettings, random_samples
 from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
 
 HERE = {"cpu": ["split", "refine:local.steps=5"], "cuda": list(METHODS)}
@@ -71,3 +73,13 @@ def test_a_session_upgrades_undoes_and_exports_wherever_its_scene_is(textured_bo
     finally:
         session.close()
     assert len(load(tmp_path / "after.ply").gaussians) > len(textured_board.scene)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_training_samples_are_made_where_the_rasterizer_wants_them(textured_board, rasterizers, device):
+    settings, rng = SampleSettings(boxes=2, sides=(0.4, 0.5)), np.random.default_rng(1)
+    board, context = textured_board, (0, 1, 3, 4)
+    made = list(random_samples(board.scene, board.capture, context, 2.0, rng, rasterizers[device], settings))
+    assert made
+    for sample in made:
+        assert sample.inputs.old.device.type == device

@@ -72,6 +72,26 @@ def test_the_verdict_on_the_last_upgrade_is_gone_while_the_next_one_runs(opened)
     assert soon(lambda: said.visible and "Swapped in" in said.content)
 
 
+def test_what_was_refused_is_not_offered_while_the_next_upgrade_runs(opened):
+    """Without its verdict nobody could tell what would be applied."""
+    viewer, session, _, box = opened
+    session._upgrade = repainting((0.2, 0.2, 0.8), accepted=False)
+    session.upgrade(box).result(5)
+    force, gate = viewer.panel.compare._force, threading.Event()
+    assert soon(lambda: force.visible)
+
+    def held(request, report):
+        gate.wait(5)
+        return repainting((0.2, 0.2, 0.8))(request, report)
+
+    session._upgrade = held
+    viewer.panel.upgrade.run("refine", box=box)
+    viewer.panel.refresh()
+    assert not force.visible
+    gate.set()
+    viewer.panel.upgrade.jobs[-1].result(5)
+
+
 def test_only_origins_that_are_there_can_be_left_out_or_removed(opened):
     viewer, session, _, box = opened
     section = viewer.panel.provenance

@@ -29,7 +29,7 @@ class TrainPlaneSweep:
         self.run_options.limit_threads()
         from gaussian_lens_app.commands.device import ready_rasterizer
 
-        rasterizer = ready_rasterizer(self.run_options.device)
+        rasterizer = ready_rasterizer("cpu")  # its samples are small: it trains on the processor wherever it is
         self.run_options.train("plane-sweep", self.out, lambda: self._trainee(rasterizer), "cpu")
 
     def _trainee(self, rasterizer) -> SweepTrainee:

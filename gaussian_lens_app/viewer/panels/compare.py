@@ -74,6 +74,7 @@ class CompareSection:
     def say(self, line: str) -> None:
         """What came of the last thing that was done."""
         self.result.content, self.result.visible = line, bool(line)
+        self._force.visible &= bool(line)  # without the verdict it would not say what it applies
 
     def scene_changed(self, event: SceneChanged) -> None:
         if event.reason in REASONS:
@@ -84,7 +85,7 @@ class CompareSection:
     def refresh(self) -> None:
         session, looks = self.desk.session, self.desk.display.looks
         self._steps.visible = session.can_undo or session.can_redo
-        self._force.visible = session.refused is not None
+        self._force.visible = session.refused is not None and self.result.visible
         same = torch.equal(session.edited.ids, session.baseline.ids)  # undo to the start makes another, equal scene
         self._before.disabled = not looks.before and same
         self._before.label = "Show after" if looks.before else "Show before"
