@@ -129,6 +129,13 @@ class ThreeDSRApprox(ThreeDSR):
     label = "3DSR, approximate (invents detail)"
     summary = "Like 3DSR, for upscalers without a diffusion chain; an approximation of the method."
 
+    @property
+    def lacking(self) -> str | None:
+        """What must be given before it can run."""
+        if self.prior is not None or self.source.prior != PriorSource().prior:
+            return None
+        return "needs an upscaler, given with --prior FILE"
+
     def _check(self, prior: AnyPrior) -> None:
         if is_diffusion(prior):
             raise MethodError(

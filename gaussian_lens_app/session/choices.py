@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gaussian_lens_app.methods import METHODS, Needs, Scope
+from gaussian_lens_app.methods import METHODS, Method, Needs, Scope
 from gaussian_lens_app.scene import Capture
 
 
@@ -23,12 +23,12 @@ class Choice:
 def choices(capture: Capture | None) -> tuple[Choice, ...]:
     """All methods in the table's order."""
     return tuple(
-        Choice(method.name, method.label, method.summary, _missing(method.needs, capture), method.scopes)
+        Choice(method.name, method.label, method.summary, _missing(method, capture), method.scopes)
         for method in METHODS.values()
     )
 
 
-def _missing(needs: Needs, capture: Capture | None) -> str | None:
-    if needs is Needs.NOTHING or (capture is not None and len(capture) > 0):
-        return None
-    return f"needs {needs.value}; open the scene with --capture"
+def _missing(method: Method, capture: Capture | None) -> str | None:
+    if method.needs is not Needs.NOTHING and (capture is None or len(capture) == 0):
+        return f"needs {method.needs.value}; open the scene with --capture"
+    return getattr(method, "lacking", None)  # few methods need more than they can say by `needs`
