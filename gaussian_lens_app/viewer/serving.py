@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import warnings
 import webbrowser
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def view(
     `close_views`: ready a scene made from smaller photos for views from nearby, as an edit that can be undone.
     The work is saved in `project`, by default a folder beside the exports that is made at the first upgrade.
     """
+    # A browser that leaves while a frame is on its way is no news.
+    warnings.filterwarnings("ignore", "Queued a .* on a closed connection")
     _warm_up(device)
     reopened = is_project(scene) or (project is not None and is_project(project))
     session, opened = _open(scene, capture, device, project)
