@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from programs import SCRIPTS, program
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "cuda"
+SCRIPT = SCRIPTS / "cuda"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    loader = SourceFileLoader("cuda_script", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("cuda_script", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["cuda_script"] = module  # its dataclasses look themselves up
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        loader.exec_module(module)
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
-    return module
+    return program("cuda")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

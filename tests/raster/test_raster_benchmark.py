@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from programs import SCRIPTS, program
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "benchmark_raster"
+SCRIPT = SCRIPTS / "benchmark_raster"
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    loader = SourceFileLoader("benchmark_raster", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("benchmark_raster", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["benchmark_raster"] = module  # its dataclasses look themselves up
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        loader.exec_module(module)
-    finally:
-        sys.path.remove(str(SCRIPT.parent))
-    return module
+    return program("benchmark_raster")
 
 
 def row(benchmark: ModuleType, of_ceiling: float, size: int = 512):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
 
 from gaussian_lens_app.evaluation.judge import Verdict
@@ -58,3 +60,11 @@ def flat_session(color=(0.8, 0.2, 0.2), becomes=(0.2, 0.8, 0.2), accepted: bool 
 
     session = Session(dot(color), rasterizer=rasterizer, upgrade=repainting(becomes, accepted), select=select)
     return session, rasterizer
+
+
+def soon(condition, seconds=5.0) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()

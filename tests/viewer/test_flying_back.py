@@ -1,10 +1,8 @@
 """The way back from a box belongs to the browser that flew there, and ends with it."""
 
-import time
-
 import numpy as np
 import pytest
-from flat import flat_session
+from flat import flat_session, soon
 
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.viewer import View
@@ -26,14 +24,6 @@ def viewer():
     yield made
     made.stop()
     session.close()
-
-
-def soon(condition, seconds=5.0) -> bool:
-    """Whether it comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    return condition()
 
 
 def newest(viewer, browser):

@@ -1,12 +1,11 @@
 """What the panel says and keeps while people type, wait and look."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
 import torch
-from flat import dot, flat_session, repainting
+from flat import dot, flat_session, repainting, soon
 
 from gaussian_lens_app.scene import Box, Kind, Patch
 from gaussian_lens_app.session import Combine
@@ -33,14 +32,6 @@ def opened():
         yield viewer, session, browser, Box(camera_of(view, (view.width, view.height)), (100, 100, 300, 300))
     viewer.stop()
     session.close()
-
-
-def soon(condition, seconds=5.0) -> bool:
-    """Whether it comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    return condition()
 
 
 def test_a_name_may_be_typed_letter_by_letter_with_spaces_and_from_an_empty_field(opened):

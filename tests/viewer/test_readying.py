@@ -1,11 +1,10 @@
 """Readying close views is seen, can be cancelled and says why it failed, like any upgrade."""
 
 import threading
-import time
 
 import pytest
 import torch
-from flat import Flat, dot, repainting
+from flat import Flat, dot, repainting, soon
 
 from gaussian_lens_app.jobs import JobState
 from gaussian_lens_app.scene import Box, Camera, Capture, Photo
@@ -13,14 +12,6 @@ from gaussian_lens_app.session import Session
 from gaussian_lens_app.viewer import View
 
 CAMERA = Camera(torch.eye(4), torch.tensor([[8.0, 0, 4], [0, 8, 4], [0, 0, 1]]), 8, 8)
-
-
-def soon(condition, seconds=5.0) -> bool:
-    """Whether it comes true: news of a job comes just after its end."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    return condition()
 
 
 class Held(Flat):
