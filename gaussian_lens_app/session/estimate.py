@@ -6,7 +6,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 
-from gaussian_lens_app.methods import find_method
+from gaussian_lens_app.methods import METHODS, find_method
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.methods.refine import RefineSettings
 from gaussian_lens_app.scene import Region
@@ -56,7 +56,8 @@ class Experience:
 
 def most_gaussians(method: str, region: Region, budget: Budget) -> int:
     """How many Gaussians can be new: one a photo pixel of the method's stride, and no more than the budget."""
-    settings = getattr(find_method(method), "settings", None)
+    known = method.partition(":")[0] in METHODS  # a session can be given an upgrade of its own, of any name
+    settings = getattr(find_method(method), "settings", None) if known else None
     if settings is not None and not getattr(settings, "insert", True):
         return 0
     views = region.views[: getattr(settings, "pixel_photos", 2)]
