@@ -23,7 +23,7 @@ def test_settings_after_a_methods_name_count_in_its_estimate():
 
 
 def test_a_method_that_is_not_in_the_menu_is_estimated_by_the_budget():
-    assert most_gaussians("brought along", REGION, Budget(gaussians=700)) == 700
+    assert 0 < most_gaussians("brought along", REGION, Budget(gaussians=700)) <= 700
 
 
 def test_no_time_at_all_is_refused_in_a_sentence():
