@@ -13,9 +13,8 @@ from torch import Tensor
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Gaussians
+from gaussian_lens_app.scene.synthetic import LONG_SIDE
 
-LONG_SIDE = 320
-"""Synthetic pictures are small: what they do not resolve no finer Gaussian would show."""
 PROBES = 2
 
 

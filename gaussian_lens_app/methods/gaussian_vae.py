@@ -14,14 +14,14 @@ from torch import Tensor
 from gaussian_lens_app.errors import NothingSelected
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.lineages.applying import Grown, Variant, choose_pairs, propose, stepped
-from gaussian_lens_app.lineages.sensitivity import LONG_SIDE, sensitivity
+from gaussian_lens_app.lineages.sensitivity import sensitivity
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.networks.gaussian_vae import GaussianVAE
 from gaussian_lens_app.networks.weights import load_network, load_released
 from gaussian_lens_app.optimize.losses import psnr_of_mse
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Gaussians, Patch
-from gaussian_lens_app.scene.synthetic import cameras_around, cameras_near
+from gaussian_lens_app.scene.synthetic import LONG_SIDE, cameras_around, cameras_near
 
 
 @dataclass(frozen=True)

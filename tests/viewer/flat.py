@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from gaussian_lens_app.evaluation.judge import Verdict
@@ -11,6 +14,8 @@ from gaussian_lens_app.raster import Render
 from gaussian_lens_app.scene import SH_C0, Gaussians, Patch, Region
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.upgrade import UpgradeResult
+from gaussian_lens_app.viewer import View
+from gaussian_lens_app.viewer.scripted import ScriptedBrowser
 
 
 class Flat:
@@ -68,3 +73,22 @@ def soon(condition, seconds=5.0) -> bool:
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
     return condition()
+
+
+@contextlib.contextmanager
+def served() -> Iterator[View]:
+    """A viewer of a flat session on a free port."""
+    session, _ = flat_session()
+    viewer = View(session, port=0)
+    yield viewer
+    viewer.stop()
+    session.close()
+
+
+def still_serves(viewer: View) -> None:
+    """Someone new gets a picture."""
+    with ScriptedBrowser(viewer.url, 320, 240) as browser:
+        browser.look(np.array([0.0, 0.0, -3.0]), np.zeros(3))
+        frame = browser.frame(10)
+        assert frame is not None
+        assert frame.pixels().mean() > 20

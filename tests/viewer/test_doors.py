@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import viser
-from flat import flat_session
+from flat import flat_session, served
 
 from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.viewer import View
@@ -20,11 +20,8 @@ from gaussian_lens_app.viewer.server import free_port
 
 @pytest.fixture(scope="module")
 def viewer():
-    session, _ = flat_session()
-    viewer = View(session, port=0)
-    yield viewer
-    viewer.stop()
-    session.close()
+    with served() as viewer:
+        yield viewer
 
 
 def status(port: int, *headers: str, upgrade: bool = False) -> int:

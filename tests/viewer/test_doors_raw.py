@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import viser
-from flat import flat_session
+from flat import flat_session, served, still_serves
 from websockets.exceptions import ConnectionClosed
 
 from gaussian_lens_app.viewer import View
@@ -22,22 +22,13 @@ EYE, CENTRE = np.array([0.0, 0.0, -3.0]), np.zeros(3)
 
 @pytest.fixture(scope="module")
 def viewer():
-    session, _ = flat_session()
-    viewer = View(session, port=0)
-    yield viewer
-    viewer.stop()
-    session.close()
+    with served() as viewer:
+        yield viewer
 
 
 def resident() -> int:
     """Bytes of this process, the server's."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
-def still_serves(viewer) -> None:
-    with ScriptedBrowser(viewer.url, 320, 240) as browser:
-        browser.look(EYE, CENTRE)
-        assert browser.frame(10) is not None
 
 
 ENDLESS = {

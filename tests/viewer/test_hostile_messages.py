@@ -5,12 +5,11 @@ import time
 import msgspec.msgpack
 import numpy as np
 import pytest
-from flat import flat_session
+from flat import served, still_serves
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from gaussian_lens_app.scene import Box
-from gaussian_lens_app.viewer import View
 from gaussian_lens_app.viewer.display import camera_of
 from gaussian_lens_app.viewer.scripted import ScriptedBrowser
 
@@ -43,29 +42,15 @@ BAD = {
 
 @pytest.fixture
 def viewer():
-    session, _ = flat_session()
-    viewer = View(session, port=0)
-    yield viewer
-    viewer.stop()
-    session.close()
+    with served() as viewer:
+        yield viewer
 
 
 @pytest.fixture(scope="module")
 def standing():
     """One viewer for many attempts."""
-    session, _ = flat_session()
-    viewer = View(session, port=0)
-    yield viewer
-    viewer.stop()
-    session.close()
-
-
-def still_serves(viewer) -> None:
-    with ScriptedBrowser(viewer.url, 320, 240) as browser:
-        browser.look(EYE, CENTRE)
-        frame = browser.frame(10)
-        assert frame is not None
-        assert frame.pixels().mean() > 20
+    with served() as viewer:
+        yield viewer
 
 
 @pytest.mark.parametrize("name", BAD)
