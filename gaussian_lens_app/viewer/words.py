@@ -71,14 +71,19 @@ def suggestions_line(count: int | None) -> str:
     return f"{meaning} Click {boxes}, or drag your own."
 
 
-def method_lines(choices: tuple[Choice, ...], chosen: str, estimate: Estimate | None = None) -> str:
-    """What the chosen method does and would cost, then the methods that cannot run, by reason."""
-    lines = [choice.summary for choice in choices if choice.label == chosen]
+def method_lines(choice: Choice | None, estimate: Estimate | None = None) -> str:
+    """What the chosen method does and would cost."""
+    lines = [] if choice is None else [choice.summary]
     if estimate is not None:
         growth = f"at most {estimate.gaussians:,} new Gaussians" if estimate.gaussians else "no new Gaussians"
         lines.append(f"About **{_seconds(estimate.seconds)}**, {growth}.")
-    reasons = dict.fromkeys(choice.missing for choice in choices if choice.missing)
-    for reason in reasons:
+    return "  \n".join(lines)
+
+
+def missing_lines(choices: Sequence[Choice]) -> str:
+    """The methods that cannot run here, by reason."""
+    lines = []
+    for reason in dict.fromkeys(choice.missing for choice in choices if choice.missing):
         names = ", ".join(f"*{choice.label}*" for choice in choices if choice.missing == reason)
         unbroken = re.sub(r"(--[\w-]+)", r"`\1`", reason)  # an option is not parted at the end of a line
         lines.append(f"Not here: {names} ({unbroken}).")

@@ -40,7 +40,8 @@ class UpgradeSection:
             self._progress = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", color="red", visible=False)
             self._cancel.on_click(lambda _: self._stop())
-            with gui.add_folder("More ways to upgrade", expand_by_default=False):
+            without_photos = desk.session.capture is None  # then open: most methods are missing, and it says why
+            with gui.add_folder("More ways to upgrade", expand_by_default=without_photos):
                 self._add_ways(budget)
         for slider in (self._seconds, self._gaussians):
             slider.on_update(lambda _: self.refresh())
@@ -67,6 +68,9 @@ class UpgradeSection:
             hint="All splats, not only the box. You can undo it.",
         )
         self._whole.on_click(lambda _: self._start(whole=True))
+        missing = words.missing_lines(self.choices)
+        if missing:
+            gui.add_markdown(missing)
 
     @property
     def budget(self) -> Budget:
@@ -138,7 +142,7 @@ class UpgradeSection:
         session, chosen = self.desk.session, self.chosen
         selection = session.selection
         estimate = None if chosen is None else session.estimate(chosen.name, self.budget)
-        self._hint.content = words.method_lines(self.choices, str(self._method.value), estimate)
+        self._hint.content = words.method_lines(chosen, estimate)
         nothing = selection is None or (selection.region is not None and selection.region.count == 0)
         scopes = () if chosen is None else chosen.scopes
         self._upgrade.disabled = nothing or Scope.REGION not in scopes
