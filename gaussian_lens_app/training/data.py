@@ -17,6 +17,7 @@ from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.samples import Sample, SampleSettings, load_samples, random_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, random_scaffold
 from gaussian_lens_app.training.step import lighter
+from gaussian_lens_app.training.variety import varied
 from gaussian_lens_app.training.worlds import WorldSettings, random_capture
 
 R = TypeVar("R")
@@ -79,7 +80,7 @@ USES = 3
 
 
 class Stream(Generic[R]):
-    """Endless random samples from a folder that may still be growing; a pool of files is in memory.
+    """Endless random samples, varied, from a folder that may still be growing; a pool of files is in memory.
 
     `ready` does once for a sample what is the same in every use of it; `some` picks what one use looks at.
     """
@@ -111,7 +112,7 @@ class Stream(Generic[R]):
         """One of the samples, made ready at its first use and dropped after its last."""
         index = self.random.randrange(len(samples))
         sample = samples[index]
-        ready, left = (self.ready(sample), USES) if isinstance(sample, Sample) else sample
+        ready, left = (self.ready(varied(sample, self.random)), USES) if isinstance(sample, Sample) else sample
         if left > 1:
             samples[index] = (ready, left - 1)
         else:

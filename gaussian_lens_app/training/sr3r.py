@@ -36,6 +36,7 @@ from gaussian_lens_app.training.perceptual import gradient_l1, ms_dssim
 from gaussian_lens_app.training.run import Trainee
 from gaussian_lens_app.training.samples import Sample, load_samples
 from gaussian_lens_app.training.scaffolds import unprojected
+from gaussian_lens_app.training.variety import varied
 
 RING_WEIGHT = 0.1
 """Pixels around the region count so much: what is changed there shows too."""
@@ -173,7 +174,7 @@ class SR3RTrainee(Trainee):
 
 
 class Stream:
-    """Endless random samples; those used lately are kept with their renders and gradients."""
+    """Endless random samples, varied; those used lately are kept with their renders and gradients."""
 
     def __init__(self, settings: SR3RSettings, chance: random.Random, split: bool, rasterizer: Rasterizer):
         self.settings, self.chance, self.rasterizer, self.split = settings, chance, rasterizer, split
@@ -210,7 +211,7 @@ class Stream:
                 self.fresh[kind] = [one for one in load_samples(self.chance.choice(self.kinds[kind])) if _usual(one)]
                 self.chance.shuffle(self.fresh[kind])
                 continue
-            sample = self.fresh[kind].pop()
+            sample = varied(self.fresh[kind].pop(), self.chance)
             if self.chance.random() < self.settings.everything:
                 sample = everything(sample)
             low = make_low_sample(sample, self.split, self.settings, self.rasterizer)
