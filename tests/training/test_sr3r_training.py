@@ -84,6 +84,13 @@ def test_everything_in_the_windows_may_be_super_resolved(folder):
     assert all(bool(window.mask.all()) for window in wide.inputs.windows)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 40), (8, 8), (17, 9)])
+def test_perceptual_terms_are_finite_on_windows_of_any_size(size):
+    rendered = torch.rand(*size, 3, requires_grad=True)
+    loss = ms_dssim(rendered, torch.rand(*size, 3)) + gradient_l1(rendered, torch.zeros(*size, 3))
+    assert bool(loss.isfinite())
+
+
 def test_perceptual_terms_are_zero_for_equal_pictures_and_see_blur():
     photo = torch.rand(48, 48, 3, generator=torch.Generator().manual_seed(0))
     blurred = torch.nn.functional.avg_pool2d(photo.permute(2, 0, 1)[None], 3, 1, 1)[0].permute(1, 2, 0)
