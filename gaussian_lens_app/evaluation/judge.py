@@ -52,17 +52,18 @@ def judge(
     rasterizer: Rasterizer,
     mode: RenderMode,
     settings: JudgeSettings | None = None,
+    glimpsed: bool = False,
 ) -> Verdict:
-    """The verdict of one photo that the upgrade has not seen."""
+    """The verdict of one photo that the upgrade has not seen; `glimpsed`: only as small as the scene had."""
     settings = settings or JudgeSettings()
     photo = capture.photos[view.photo]
     errors = [_squared_error(scene, photo, view, rasterizer, mode) for scene in (before, after)]
     gain, noise = block_gain(errors[0], errors[1], view.mask.to(before.device), settings)
     accepted = gain > settings.noises * noise
-    return Verdict(accepted, True, gain, noise, photo.name, _sentence(accepted, gain, noise, photo.name))
+    return Verdict(accepted, True, gain, noise, photo.name, _sentence(accepted, gain, noise, photo.name, glimpsed))
 
 
-def pooled(verdicts: list[Verdict], settings: JudgeSettings | None = None) -> Verdict:
+def pooled(verdicts: list[Verdict], settings: JudgeSettings | None = None, glimpsed: bool = False) -> Verdict:
     """One verdict from the folds of a small capture: mean gain, accepted when it exceeds the mean's noise."""
     settings = settings or JudgeSettings()
     gains = [verdict.gain_db or 0.0 for verdict in verdicts]
@@ -70,7 +71,7 @@ def pooled(verdicts: list[Verdict], settings: JudgeSettings | None = None) -> Ve
     gain, noise = sum(gains) / len(gains), math.hypot(*noises) / len(noises)
     accepted = gain > settings.noises * noise
     names = " and ".join(verdict.photo or "?" for verdict in verdicts)
-    return Verdict(accepted, True, gain, noise, names, _sentence(accepted, gain, noise, names))
+    return Verdict(accepted, True, gain, noise, names, _sentence(accepted, gain, noise, names, glimpsed))
 
 
 def judge_low_resolution(
@@ -131,6 +132,7 @@ def block_gain(
     return float(10 * torch.log10(total[0] / total[1])), float(gains.std())
 
 
-def _sentence(accepted: bool, gain: float, noise: float, photo: str) -> str:
-    figure = f"{gain:+.2f} dB (noise {noise:.2f}) on {photo}, which it had not seen"
+def _sentence(accepted: bool, gain: float, noise: float, photo: str, glimpsed: bool) -> str:
+    seen = "which it had seen only as small as the scene had" if glimpsed else "which it had not seen"
+    figure = f"{gain:+.2f} dB (noise {noise:.2f}) on {photo}, {seen}"
     return f"Sharper: {figure}." if accepted else f"Not swapped in: {figure}."

@@ -1,7 +1,7 @@
 """Upgrade methods, one a file, all behind the protocol in base.py and registered in METHODS."""
 
 from gaussian_lens_app.errors import MethodError
-from gaussian_lens_app.methods.base import Budget, Method, Needs, Scope, Task
+from gaussian_lens_app.methods.base import Budget, Glimpse, Method, Needs, Scope, Task
 from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine
 from gaussian_lens_app.methods.gaussian_vae import GaussianVAEMethod
 from gaussian_lens_app.methods.generative_densification import GenerativeDensification
@@ -30,7 +30,7 @@ METHODS: dict[str, Method] = {
 }
 """In the order the menu shows them."""
 
-__all__ = ["METHODS", "Budget", "Method", "Needs", "Scope", "Task", "find_method", "use_prior"]
+__all__ = ["METHODS", "Budget", "Glimpse", "Method", "Needs", "Scope", "Task", "find_method", "use_prior"]
 
 
 def find_method(name: str) -> Method:

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
-from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, Region
+from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, Photo, PhotoView, Region
 
 
 class Needs(Enum):
@@ -54,6 +54,20 @@ class Budget:
 
 
 @dataclass(frozen=True, eq=False)
+class Glimpse:
+    """A photo that is kept for judging, as small as the photos that the scene was made from.
+
+    The scene was fitted to all its photos at that size, to this one too. A fit that leaves it out forgets what it
+    said, and is worse there than the scene it started from for no fault of its detail.
+    """
+
+    photo: Photo
+    """Small: what it shows beyond the scene stays unseen."""
+    view: PhotoView
+    """How it sees the region, in the small photo's pixels; its index means nothing."""
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """Everything a method may look at. Photos kept for the judge are not in `capture`."""
 
@@ -68,6 +82,7 @@ class Task:
     """The render mode the result will be looked at in."""
     budget: Budget = Budget()
     seed: int = 0
+    glimpses: tuple[Glimpse, ...] = ()
     preview: Callable[[Patch], None] = unseen
     """Called with the patch so far when a piece of long work (a tile, a round) is finished; whoever watches sees it."""
 

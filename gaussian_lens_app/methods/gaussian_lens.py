@@ -6,7 +6,7 @@ import dataclasses
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Int
@@ -18,8 +18,9 @@ from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.gaussian_lens_features import squared_error
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_layer
 from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, run_tiles
+from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
-from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
+from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
 from gaussian_lens_app.networks.weights import load_network, load_released
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
@@ -55,6 +56,8 @@ class LensSettings:
     """Leave Gaussians as they were where a photo kept out got worse."""
     exposure: bool = True
     """Match each photo's brightness to the others' first."""
+    glimpses: bool = True
+    """Fit also to the photos kept out, as small as the scene has seen them."""
     weights: Path | None = None
     """None: the released ones."""
     pixels: PixelSettings = field(default_factory=PixelSettings)
@@ -96,9 +99,9 @@ class GaussianLens:
         )
         assert isinstance(network, Network)
         report("Reading the photos", 0.0)
-        fitted, stops = self._windows(task)
+        fitted, stops, glimpses = self._windows(task)
         report("Placing pixel Gaussians", 0.1)
-        inputs, stride = self._inputs(task, fitted, stops)
+        inputs, stride = self._inputs(task, fitted, [*stops, *glimpses])
         if not network.config.pixels:
             inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, task.scene.device))
         end = 0.5 if self.settings.refine else 0.95
@@ -106,7 +109,7 @@ class GaussianLens:
         moving, steps = forward.gaussians, 0
         if self.settings.refine and time.monotonic() < deadline:
             fit = fit_local(
-                inputs.frozen, moving, fitted, stops, task.rasterizer, task.mode,
+                inputs.frozen, moving, [*fitted, *glimpses], stops, task.rasterizer, task.mode,
                 self.settings.local.within(task.budget.seconds),
                 within(report, end, 0.98), seconds=max(0.05, deadline - time.monotonic()), seed=task.seed,
             )  # fmt: skip
@@ -116,8 +119,12 @@ class GaussianLens:
         keep[parents >= 0] = True
         if stops and self.settings.confirm:
             keep &= confirmed(inputs.frozen, inputs.old, moving, stops, task.rasterizer, task.mode).cpu()
-        names = [window.name for window in (fitted if steps else inputs.windows)]
-        return self._patch(moving, _whole_families(keep, parents), parents, forward, names, steps)
+        facts = {
+            "photos": [window.name for window in (fitted if steps else inputs.windows)],
+            "glimpses": [window.name for window in glimpses if steps],
+            "steps": steps,
+        }
+        return self._patch(moving, _whole_families(keep, parents), parents, forward, facts)
 
     def passes(
         self, task: Task, network: Network, inputs: LensInputs, stride: int, report: Report, deadline: float
@@ -151,19 +158,18 @@ class GaussianLens:
                 number += 1
         return Forward(best, passes, tuple(errors), clock.seconds)
 
-    def _windows(self, task: Task) -> tuple[list[Target], list[Target]]:
-        """(photos to look at and, when refining, more to fit to; photos kept out where there are enough)."""
-        capture, views = task.capture, list(task.region.views)
-        assert capture is not None
+    def _windows(self, task: Task) -> tuple[list[Target], list[Target], list[Target]]:
+        """(photos to look at and, when refining, more to fit to; photos kept out where there are enough; when refining,
+        photos kept from the method, small)."""
+        views = list(task.region.views)
         kept = [views.pop(STOP_RANK)] if len(views) > STOP_RANK + 1 else []
         count = max(self.settings.photos, self.settings.fit_photos if self.settings.refine else 0)
         chosen = [*kept, *views[:count]]
-        targets = [make_target(task.scene, capture, view, task.rasterizer, task.mode) for view in chosen]
-        if self.settings.exposure:
-            targets = matched_exposures(targets, task.scene, capture, task.rasterizer, task.mode)
-        return targets[len(kept) :], targets[: len(kept)]
+        glimpses = glimpses_of(task, kept) if self.settings.refine and self.settings.glimpses else []
+        windows = windows_of(task, chosen, glimpses, self.settings.exposure)
+        return windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :]
 
-    def _inputs(self, task: Task, windows: list[Target], stops: list[Target]) -> tuple[LensInputs, int]:
+    def _inputs(self, task: Task, windows: list[Target], others: list[Target]) -> tuple[LensInputs, int]:
         new, stride = pixel_layer(
             windows,
             self.settings.pixel_photos,
@@ -172,7 +178,7 @@ class GaussianLens:
             self.settings.pixels,
         )
         selected = task.region.selected
-        frozen = surroundings(task.scene, selected, [*windows, *stops])
+        frozen = surroundings(task.scene, selected, [*windows, *others])
         looked_at = tuple(windows[: self.settings.photos])
         return LensInputs(frozen, task.scene.take(selected), new, looked_at, task.mode), stride
 
@@ -182,19 +188,17 @@ class GaussianLens:
         keep: Bool[Tensor, "P"],
         parents: Int[Tensor, "P"],
         forward: Forward,
-        photos: list[str],
-        steps: int,
+        facts: dict[str, Any],
     ) -> Patch:
         """Sharpened Gaussians for the selected ones; unconfirmed ones stay as they were."""
         kept = parents[keep]
         provenance = {
             "method": self.name,
             "kind": "learned",
-            "photos": photos,
+            **facts,
             "passes": forward.passes,
             "errors": list(forward.errors),
             "seconds": forward.seconds,
-            "steps": steps,
             "new": int((kept < 0).sum()),
         }
         return Patch(kept[kept >= 0].unique(), moving.take(keep), kept, provenance=provenance)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool
@@ -15,8 +15,9 @@ from torch import Tensor
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
+from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
-from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
+from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
 from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
@@ -46,6 +47,8 @@ class RefineSettings:
     """Leave as they were those Gaussians where photos kept out of the fit got worse."""
     exposure: bool = True
     """Match each photo's brightness to the scene's first."""
+    glimpses: bool = True
+    """Fit also to the photos kept out, as small as the scene has seen them."""
     pixels: PixelSettings = field(default_factory=PixelSettings)
     local: LocalFitSettings = field(default_factory=LocalFitSettings)
 
@@ -74,26 +77,29 @@ class Refine:
         selected = task.region.selected
         check_photos(task)
         report("Reading the photos", 0.0)
-        targets, stops = self._targets(task)
+        targets, stops, glimpses = self._targets(task)
         new = self._insert(task, targets, within(report, 0.05, 0.25))
         old = task.scene.take(selected)
         moving, keep, steps = Gaussians.concat([old, new]), None, 0
         if self.settings.fit:
-            moving, keep, steps = self._fit(task, old, new, targets, stops, within(report, 0.25, 0.98), deadline)
-        return self._patch(task, old, moving, keep, [target.name for target in targets], steps)
+            moving, keep, steps = self._fit(
+                task, old, new, [*targets, *glimpses], stops, within(report, 0.25, 0.98), deadline
+            )
+        names = {"photos": [one.name for one in targets], "glimpses": [one.name for one in glimpses]}
+        return self._patch(task, old, moving, keep, {**names, "steps": steps})
 
-    def _targets(self, task: Task) -> tuple[list[Target], list[Target]]:
-        """Windows to fit to, and windows kept out for stopping and confirming (where enough photos see the region)."""
-        capture = task.capture
-        assert capture is not None
+    def _targets(self, task: Task) -> tuple[list[Target], list[Target], list[Target]]:
+        """Windows to fit to; windows kept out for stopping and confirming (where enough photos see the region); and
+        those of photos kept from the method, small."""
         views = list(task.region.views)
         kept = [rank for rank in STOP_RANKS if rank < len(views) - 1] if self.settings.fit else []
         fitted = [view for rank, view in enumerate(views) if rank not in kept][: self.settings.photos]
         chosen = [views[rank] for rank in kept] + fitted
-        targets = [make_target(task.scene, capture, view, task.rasterizer, task.mode) for view in chosen]
-        if self.settings.exposure:
-            targets = matched_exposures(targets, task.scene, capture, task.rasterizer, task.mode)
-        return targets[len(kept) :], targets[: len(kept)]
+        glimpses = (
+            glimpses_of(task, [views[rank] for rank in kept]) if self.settings.fit and self.settings.glimpses else []
+        )
+        windows = windows_of(task, chosen, glimpses, self.settings.exposure)
+        return windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :]
 
     def _insert(self, task: Task, targets: list[Target], report: Report) -> Gaussians:
         """Pixel Gaussians from the best photos, as dense as the budget allows."""
@@ -144,8 +150,7 @@ class Refine:
         old: Gaussians,
         moving: Gaussians,
         keep: Bool[Tensor, "M"] | None,
-        photos: list[str],
-        steps: int,
+        facts: dict[str, Any],
     ) -> Patch:
         """Fitted Gaussians for the selected ones; unconfirmed ones stay as they were, faint new ones are dropped."""
         count = len(old)
@@ -157,7 +162,7 @@ class Refine:
         rows = task.region.selected.nonzero()[:, 0].cpu()
         removed = rows[keep[:count].cpu()]
         parents = torch.cat([rows, torch.full((len(moving) - count,), -1)])[keep.cpu()]
-        provenance = {"method": self.name, "photos": photos, "steps": steps, "new": int(keep[count:].sum())}
+        provenance = {"method": self.name, **facts, "new": int(keep[count:].sum())}
         return Patch(removed, moving.take(keep), parents, provenance=provenance)
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
-from gaussian_lens_app.methods.base import Task
+from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Camera, Capture, Gaussians, Photo, PhotoView, Rect
@@ -61,6 +61,22 @@ def surroundings(scene: Gaussians, selected: Bool[Tensor, "N"], windows: Sequenc
     for window in windows:
         visible |= touching(scene, window.camera, window.rect)
     return scene.take(visible & ~selected)
+
+
+def windows_of(
+    task: Task, views: Sequence[PhotoView], glimpses: Sequence[Glimpse] = (), exposure: bool = True
+) -> list[Target]:
+    """The windows of `views`, then those of `glimpses`; `exposure`: each photo's brightness matched to the others'."""
+    capture = task.capture
+    assert capture is not None
+    small = Capture(tuple(glimpse.photo for glimpse in glimpses))
+    own = [(capture, view) for view in views]
+    own += [(small, dataclasses.replace(glimpse.view, photo=i)) for i, glimpse in enumerate(glimpses)]
+    windows = [make_target(task.scene, photos, view, task.rasterizer, task.mode) for photos, view in own]
+    if not exposure:
+        return windows
+    both = dataclasses.replace(capture, photos=capture.photos + small.photos)
+    return matched_exposures(windows, task.scene, both, task.rasterizer, task.mode)
 
 
 EXPOSURE_LONG_SIDE = 160

@@ -11,6 +11,7 @@ from gaussian_lens_app.errors import MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Scope, Task, find_method
+from gaussian_lens_app.methods.glimpses import glimpse_of, splat_size
 from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView, Region
 from gaussian_lens_app.select import select_region, whole_region
 from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
@@ -81,11 +82,13 @@ def _spans(views: list[PhotoView | None]) -> list[tuple[PhotoView | None, tuple[
 
 
 def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None, report: Report) -> Patch:
-    """The method's patch, made without the photo kept for judging."""
+    """The method's patch, made without the photo kept for judging, or with what the scene had seen of it."""
     method = find_method(request.method)
     views = tuple(view for view in region.views if view is not kept)
-    capture = request.capture
+    capture, glimpses = request.capture, ()
     if capture is not None and kept is not None:
+        glimpse = glimpse_of(capture.photos[kept.photo], kept, request.scene, region)
+        glimpses = () if glimpse is None else (glimpse,)
         capture, views = _without(capture, views, kept.photo)
     task = Task(
         scene=request.scene,
@@ -96,6 +99,7 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
         mode=request.mode,
         budget=request.budget,
         seed=request.seed,
+        glimpses=glimpses,
         preview=request.preview,
     )
     try:
@@ -128,11 +132,8 @@ def _without(capture: Capture, views: tuple[PhotoView, ...], photo: int) -> tupl
 
 def photos_resolve(scene: Gaussians, region: Region, pixels: float = 1.0) -> bool:
     """Whether the region's typical splat is wider than so many pixels of some photo: it can verify detail there."""
-    middle = scene.log_scales[region.selected].sort(-1).values[:, 1].exp()
-    order = middle.argsort()
-    weights = region.contributions[region.selected][order].cumsum(0)
-    typical = middle[order][int((weights < weights[-1] / 2).sum())]
-    return any(view.resolution * float(typical) > pixels for view in region.views)
+    typical = splat_size(scene, region)
+    return any(view.resolution * typical > pixels for view in region.views)
 
 
 def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
@@ -144,8 +145,9 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     made_up = folds[0].provenance.get("kind") in MADE_UP
     if not photos_resolve(request.scene, region, SHARPER if made_up else 1.0):
         return judge_low_resolution(request.scene, kept, capture, *measure)
-    verdicts = [judge(request.scene, after, capture, view, *measure) for after, view in kept]
-    return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings())
+    glimpsed = bool(folds[0].provenance.get("glimpses"))
+    verdicts = [judge(request.scene, after, capture, view, *measure, glimpsed=glimpsed) for after, view in kept]
+    return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings(), glimpsed)
 
 
 class _Clock:

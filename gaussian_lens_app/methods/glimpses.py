@@ -1,0 +1,52 @@
+"""What a scene has seen of its photos: how large, and a photo at that size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+
+from gaussian_lens_app.methods.base import Glimpse, Task
+from gaussian_lens_app.scene import Gaussians, Photo, PhotoView, Region
+
+SIGMA = 1.4
+"""The typical splat of a scene made from photos of some size has a sigma of about so many of their pixels."""
+SMALLEST, LARGEST = 2.0, 4.0
+"""A glimpse is so many times smaller than the photo. A scene made from photos less than twice as small has seen all
+of it. Where there is little to see splats are far larger than the pixels they were made from, so they only say that
+photos were no larger than that: a quarter of the side is enough to keep a fit from forgetting what was there."""
+LEAST_PIXELS = 4
+"""A glimpse with fewer pixels of the region says nothing."""
+
+
+def splat_size(scene: Gaussians, region: Region) -> float:
+    """The middle scale of the region's typical Gaussian, world units: half of what is seen there is of smaller ones."""
+    middle = scene.log_scales[region.selected].sort(-1).values[:, 1].exp()
+    order = middle.argsort()
+    weights = region.contributions[region.selected][order].cumsum(0)
+    return float(middle[order][int((weights < weights[-1] / 2).sum())])
+
+
+def glimpse_of(photo: Photo, view: PhotoView, scene: Gaussians, region: Region) -> Glimpse | None:
+    """The photo as small as those the region's splats were made from; None where the scene has seen all of it."""
+    factor = min(LARGEST, view.resolution * splat_size(scene, region) / SIGMA)
+    if factor < SMALLEST:
+        return None
+    small = photo.with_long_side(max(1, round(max(photo.camera.width, photo.camera.height) / factor)))
+    fx, fy = small.camera.width / photo.camera.width, small.camera.height / photo.camera.height
+    x0, y0, x1, y1 = view.rect
+    left, top = int(x0 * fx), int(y0 * fy)
+    right, bottom = max(left + 1, int(x1 * fx)), max(top + 1, int(y1 * fy))
+    size = (bottom - top, right - left)
+    mask = F.interpolate(view.mask[None, None].float(), size=size, mode="area")[0, 0] > 0.5
+    if int(mask.sum()) < LEAST_PIXELS:
+        return None
+    return Glimpse(small, dataclasses.replace(view, rect=(left, top, right, bottom), mask=mask))
+
+
+def glimpses_of(task: Task, kept: Sequence[PhotoView]) -> list[Glimpse]:
+    """Of the photos kept from the method, and of those that it keeps out itself."""
+    assert task.capture is not None
+    own = [glimpse_of(task.capture.photos[view.photo], view, task.scene, task.region) for view in kept]
+    return [*task.glimpses, *(glimpse for glimpse in own if glimpse is not None)]

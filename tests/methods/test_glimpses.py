@@ -1,0 +1,110 @@
+"""A photo kept for judging is shown to fits as small as the scene has seen it, and nothing beyond."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from gaussian_lens_app.jobs.report import silent
+from gaussian_lens_app.methods import Budget, Task
+from gaussian_lens_app.methods.gaussian_lens import GaussianLensRefine, LensSettings
+from gaussian_lens_app.methods.glimpses import glimpse_of
+from gaussian_lens_app.methods.refine import Pixels, Refine, RefineSettings
+from gaussian_lens_app.optimize.local import LocalFitSettings
+from gaussian_lens_app.scene import Box, Capture
+from gaussian_lens_app.select import select_region
+from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
+from tests.scenes import Board, board
+
+MIDDLE = (80, 60, 160, 120)
+KEPT = 2
+FEW_STEPS = LocalFitSettings(steps=12)
+
+
+@pytest.fixture(scope="module")
+def scene(fast_rasterizer) -> Board:
+    return board(fast_rasterizer)
+
+
+@pytest.fixture(scope="module")
+def whole(scene, fast_rasterizer) -> Task:
+    """A box in the middle, all photos known."""
+    box = Box(scene.capture.photos[KEPT].camera, MIDDLE)
+    region = select_region(scene.scene, box, scene.capture, fast_rasterizer)
+    return Task(scene.scene, region, fast_rasterizer, scene.capture, box, budget=Budget(seconds=60))
+
+
+def without_kept(task: Task, capture: Capture) -> Task:
+    """The task of a method from which a photo of `capture` is kept, with a glimpse of it."""
+    view = next(view for view in task.region.views if view.photo == KEPT)
+    glimpse = glimpse_of(capture.photos[KEPT], view, task.scene, task.region)
+    assert glimpse is not None
+    left = [i for i in range(len(capture)) if i != KEPT]
+    views = tuple(
+        dataclasses.replace(one, photo=left.index(one.photo)) for one in task.region.views if one.photo != KEPT
+    )
+    region = dataclasses.replace(task.region, views=views)
+    return dataclasses.replace(task, region=region, capture=capture.only(left), glimpses=(glimpse,))
+
+
+def changed(capture: Capture, change) -> Capture:
+    photos = list(capture.photos)
+    photos[KEPT] = dataclasses.replace(photos[KEPT], source=change(photos[KEPT].load()))
+    return dataclasses.replace(capture, photos=tuple(photos))
+
+
+def shuffled_within(block: int, picture: torch.Tensor) -> torch.Tensor:
+    """The pixels of each block in another order: as a small picture it is the same."""
+    height, width, channels = picture.shape
+    blocks = picture.reshape(height // block, block, width // block, block, channels).permute(0, 2, 1, 3, 4)
+    flat = blocks.reshape(height // block, width // block, block * block, channels)
+    order = torch.randperm(block * block, generator=torch.Generator().manual_seed(0))
+    mixed = flat[:, :, order].reshape(blocks.shape)
+    return mixed.permute(0, 2, 1, 3, 4).reshape(picture.shape)
+
+
+def test_a_glimpse_shows_the_same_part_of_a_smaller_photo(scene, whole):
+    view = whole.region.views[0]
+    glimpse = glimpse_of(scene.capture.photos[view.photo], view, scene.scene, whole.region)
+    assert glimpse is not None
+    camera, full = glimpse.photo.camera, scene.capture.photos[view.photo].camera
+    assert camera.width == full.width // 4
+    assert glimpse.view.mask.shape == (
+        glimpse.view.rect[3] - glimpse.view.rect[1],
+        glimpse.view.rect[2] - glimpse.view.rect[0],
+    )
+    assert [4 * value for value in glimpse.view.rect] == pytest.approx(list(view.rect), abs=8)
+    assert 16 * int(glimpse.view.mask.sum()) == pytest.approx(int(view.mask.sum()), rel=0.25)
+
+
+def test_a_scene_as_fine_as_its_photos_has_seen_all_of_them(scene, whole):
+    view = whole.region.views[0]
+    fine = dataclasses.replace(scene.scene, log_scales=scene.scene.log_scales - 2)
+    assert glimpse_of(scene.capture.photos[view.photo], view, fine, whole.region) is None
+
+
+@pytest.mark.parametrize(
+    "method", [Refine(RefineSettings(local=FEW_STEPS)), GaussianLensRefine(LensSettings(local=FEW_STEPS, passes=1))]
+)
+def test_what_a_kept_photo_shows_beyond_the_glimpse_changes_nothing(method, scene, whole):
+    def patched(capture):
+        return method(without_kept(whole, capture), silent).added
+
+    as_it_is = patched(scene.capture)
+    shuffled = patched(changed(scene.capture, lambda picture: shuffled_within(4, picture)))
+    inverted = patched(changed(scene.capture, lambda picture: 255 - picture))
+    assert torch.equal(as_it_is.means, shuffled.means)
+    assert not torch.equal(as_it_is.means[:10], inverted.means[:10])  # it was looked at
+
+
+def test_methods_without_a_fit_take_no_glimpse(whole, scene):
+    patch = Pixels()(without_kept(whole, scene.capture), silent)
+    assert patch.provenance["glimpses"] == []
+
+
+@pytest.mark.parametrize(("method", "told"), [("refine", "only as small as the scene"), ("pixels", "had not seen")])
+def test_the_verdict_says_what_was_seen_of_its_photo(scene, whole, fast_rasterizer, method, told):
+    request = UpgradeRequest(scene.scene, whole.box, scene.capture, method, fast_rasterizer, Budget(seconds=0.5))
+    result = upgrade(request)
+    assert told in result.verdict.sentence
+    assert result.verdict.photo not in result.patch.provenance["photos"]
