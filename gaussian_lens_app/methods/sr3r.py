@@ -34,7 +34,8 @@ class SR3RSettings:
 
     long_side: int = 400
     """Larger photos are looked at in this size: the network knows photos as small as those a scene was made from."""
-    upsampler: Literal["bicubic", "bilinear"] = "bicubic"
+    upsampler: Literal["bicubic", "bilinear", "prior"] = "bicubic"
+    """What enlarges the photos for the network, which learned with bicubically enlarged ones."""
     tiles: TileSettings = field(default_factory=TileSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     least_seen: float = 0.1

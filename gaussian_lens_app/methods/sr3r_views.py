@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look
 from gaussian_lens_app.methods.targets import Target
+from gaussian_lens_app.priors import Prior, PriorSource, is_diffusion, load_prior
+from gaussian_lens_app.priors.base import first_guess
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Gaussians
 
@@ -88,7 +92,22 @@ def bilinear(image: Float[Tensor, "h w 3"], factor: int) -> Float[Tensor, "H W 3
     return planes[0].permute(1, 2, 0)
 
 
-UPSAMPLERS: dict[str, Upsampler] = {"bicubic": bicubic, "bilinear": bilinear}
+def by_prior(image: Float[Tensor, "h w 3"], factor: int) -> Float[Tensor, "H W 3"]:
+    """The embedded prior's first guess: what all detail that would fit has in common."""
+    prior = _embedded(str(image.device))
+    assert factor == prior.scale
+    with torch.no_grad():
+        return first_guess(prior, image, torch.Generator().manual_seed(0)).to(image).clamp(0, 1)
+
+
+@functools.cache
+def _embedded(device: str) -> Prior:
+    prior = load_prior(PriorSource(), device)
+    assert is_diffusion(prior)
+    return prior
+
+
+UPSAMPLERS: dict[str, Upsampler] = {"bicubic": bicubic, "bilinear": bilinear, "prior": by_prior}
 
 
 def shrunk(window: Target, factor: int) -> Target | None:

@@ -7,6 +7,7 @@ from scenes import board
 from gaussian_lens_app.methods.sr3r_views import (
     FACTOR,
     GRADIENT_FACTOR,
+    UPSAMPLERS,
     bicubic,
     bilinear,
     enlarged_camera,
@@ -48,6 +49,17 @@ def test_a_small_window_holds_means_of_whole_blocks_and_points_fall_where_they_f
 
 def test_too_small_windows_are_left_out(made):
     assert shrunk(window(made, (10, 10, 15, 60)), FACTOR) is None
+
+
+@pytest.mark.parametrize("name", UPSAMPLERS)
+def test_what_enlarges_a_picture_keeps_what_it_shows_from_afar(made, name):
+    picture = made.capture.photos[0].crop((0, 0, 80, 64))
+    small = picture.unfold(0, FACTOR, FACTOR).unfold(1, FACTOR, FACTOR).mean((-1, -2))
+    large = UPSAMPLERS[name](small, FACTOR)
+    assert large.shape == picture.shape
+    again = large.unfold(0, FACTOR, FACTOR).unfold(1, FACTOR, FACTOR).mean((-1, -2))
+    assert float((again - small).abs().mean()) < 0.03
+    assert not large.requires_grad
 
 
 def test_a_view_keeps_the_photo_at_every_size(made):

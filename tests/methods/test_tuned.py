@@ -42,7 +42,7 @@ def test_every_setting_that_is_listed_can_be_given_as_it_is_listed():
         ("gaussian-vae:stepps=2", "gaussian-vae has no setting 'stepps': `gsr methods gaussian-vae` lists them."),
         ("gaussian-vae:steps=two", "'two' cannot be steps of gaussian-vae: it takes int."),
         ("gaussian-vae:variant=odd", "'odd' cannot be variant of gaussian-vae: it takes targeted, guided, whole."),
-        ("sr3r:upsampler=nearest", "'nearest' cannot be upsampler of sr3r: it takes bicubic, bilinear."),
+        ("sr3r:upsampler=nearest", "'nearest' cannot be upsampler of sr3r: it takes bicubic, bilinear, prior."),
         ("refine:insert=maybe", "'maybe' cannot be insert of refine: it takes true or false."),
         ("refine:photos", "'photos' is no setting: write refine:KEY=VALUE,KEY=VALUE."),
         ("refine:local=3", "refine has no setting 'local'"),

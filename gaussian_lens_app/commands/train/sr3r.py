@@ -23,7 +23,7 @@ class TrainSR3R:
     """Folder for checkpoints, log.jsonl and its plot."""
     preset: Literal["cpu", "gpu"] = "cpu"
     """Size of the network: 1.3 or 6.8 million parameters."""
-    upsampler: Literal["bicubic", "bilinear"] = "bicubic"
+    upsampler: Literal["bicubic", "bilinear", "prior"] = "bicubic"
     """What enlarges the low-resolution photos."""
     accumulate: int = 4
     """Samples an update."""
