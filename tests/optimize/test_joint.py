@@ -7,7 +7,6 @@ from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.optimize.joint import (
     JointSettings,
     JointView,
-    RunningMean,
     Stretch,
     averaged,
     baked,
@@ -49,25 +48,6 @@ def test_the_loss_is_that_of_the_large_and_of_the_small_picture(views):
         float(large + 0.5 * small)
     )
     assert float(joint_loss(rendered, view, JointSettings(small_weight=0.0))) == pytest.approx(float(large))
-
-
-def test_the_result_is_the_mean_over_the_last_steps(scene, views, rasterizer):
-    kept = []
-
-    def after(steps, average):
-        settings = JointSettings(average=average)
-        return fitted(scene.scene, views, rasterizer, settings=settings, steps=steps)[0]
-
-    assert torch.equal(after(12, 1 / 12).means, after(12, 0.0).means)  # the last step alone
-    mean = RunningMean()
-    for shift in (0.0, 1.0, 5.0):
-        kept.append(scene.scene.map(lambda tensor, shift=shift: tensor + shift))
-        mean.add(kept[-1])
-    assert mean.scene is not None
-    assert torch.allclose(mean.scene.means, scene.scene.means + 2, atol=1e-5)
-    mean.add(kept[0].take(torch.arange(3)))  # other Gaussians: what was is no help
-    assert torch.equal(mean.scene.means, kept[0].means[:3])
-    assert not torch.equal(after(12, 0.5).means, after(12, 0.0).means)
 
 
 def test_fitting_brings_the_scene_nearer_to_both_pictures(scene, views, rasterizer):
