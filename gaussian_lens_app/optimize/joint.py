@@ -52,9 +52,6 @@ class JointSettings:
     """Mip-Splatting's 3D filter: no Gaussian finer than the large pictures' pixels."""
     filter_every: int = 100
     """Steps after which that filter is measured anew."""
-    average: float = 0.0
-    """The result is the mean of the scene over this last part of the steps, since Gaussians were last added or
-    removed: where rates are high, the last step's scene is mostly the last photo's."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def optimize_jointly(
 
     With less time than the steps take, there are fewer steps, and the rates fall all the same.
     """
-    adam, began, mean = Adam(start), time.monotonic(), RunningMean()
+    adam, began = Adam(start), time.monotonic()
     generator = torch.Generator().manual_seed(1000 * seed + round(999 * stretch.begin))
     order: list[int] = []
     sizes = None
@@ -103,30 +100,11 @@ def optimize_jointly(
         if strategy is not None:
             whole = round(steps / (stretch.end - stretch.begin))
             strategy.update(round(stretch.begin * whole) + step, whole, adam, rates)
-        if step > (1 - settings.average) * steps:
-            mean.add(adam.scene)
         if step == TRIAL_STEPS and math.isfinite(seconds):
             each = (time.monotonic() - began) / step
             steps = max(step, min(steps, int(seconds / each)))
         report(f"Optimising: loss {loss:.4f}, {len(adam.scene)} Gaussians", step / steps)
-    return adam.scene.detach() if mean.scene is None else mean.scene, adam.origins
-
-
-class RunningMean:
-    """The mean of a scene over the steps that it was added at; begins anew where the number of Gaussians changes."""
-
-    def __init__(self) -> None:
-        self.scene: Gaussians | None = None
-        self._count = 0
-
-    @torch.no_grad()
-    def add(self, scene: Gaussians) -> None:
-        if self.scene is None or len(scene) != len(self.scene):
-            self.scene, self._count = scene.map(torch.clone), 1
-            return
-        self._count += 1
-        for (_, mean), (_, value) in zip(self.scene.tensors(), scene.tensors(), strict=True):
-            mean.lerp_(value, 1 / self._count)
+    return adam.scene.detach(), adam.origins
 
 
 def part_of(view: JointView, longest: int, generator: torch.Generator) -> JointView:
