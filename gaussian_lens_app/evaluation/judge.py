@@ -133,6 +133,6 @@ def block_gain(
 
 
 def _sentence(accepted: bool, gain: float, noise: float, photo: str, glimpsed: bool) -> str:
-    seen = "which it had seen only as small as the scene had" if glimpsed else "which it had not seen"
+    seen = "which it had not seen sharp" if glimpsed else "which it had not seen"
     figure = f"{gain:+.2f} dB (noise {noise:.2f}) on {photo}, {seen}"
     return f"Sharper: {figure}." if accepted else f"Not swapped in: {figure}."

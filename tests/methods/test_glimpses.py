@@ -102,7 +102,7 @@ def test_methods_without_a_fit_take_no_glimpse(whole, scene):
     assert patch.provenance["glimpses"] == []
 
 
-@pytest.mark.parametrize(("method", "told"), [("refine", "only as small as the scene"), ("pixels", "had not seen")])
+@pytest.mark.parametrize(("method", "told"), [("refine", "had not seen sharp"), ("pixels", "had not seen.")])
 def test_the_verdict_says_what_was_seen_of_its_photo(scene, whole, fast_rasterizer, method, told):
     request = UpgradeRequest(scene.scene, whole.box, scene.capture, method, fast_rasterizer, Budget(seconds=0.5))
     result = upgrade(request)
