@@ -57,7 +57,7 @@ class LensSettings:
     exposure: bool = True
     """Match each photo's brightness to the others' first."""
     glimpses: bool = True
-    """Fit also to the photos kept out, as small as the scene has seen them."""
+    """Look at, and fit to, the photos kept out as small as the scene has seen them."""
     weights: Path | None = None
     """None: the released ones."""
     pixels: PixelSettings = field(default_factory=PixelSettings)
@@ -101,7 +101,7 @@ class GaussianLens:
         report("Reading the photos", 0.0)
         fitted, stops, glimpses = self._windows(task)
         report("Placing pixel Gaussians", 0.1)
-        inputs, stride = self._inputs(task, fitted, [*stops, *glimpses])
+        inputs, stride = self._inputs(task, fitted, stops, glimpses)
         if not network.config.pixels:
             inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, task.scene.device))
         end = 0.5 if self.settings.refine else 0.95
@@ -120,8 +120,8 @@ class GaussianLens:
         if stops and self.settings.confirm:
             keep &= confirmed(inputs.frozen, inputs.old, moving, stops, task.rasterizer, task.mode).cpu()
         facts = {
-            "photos": [window.name for window in (fitted if steps else inputs.windows)],
-            "glimpses": [window.name for window in glimpses if steps],
+            "photos": [window.name for window in (fitted if steps else fitted[: self.settings.photos])],
+            "glimpses": [window.name for window in glimpses],
             "steps": steps,
         }
         return self._patch(moving, _whole_families(keep, parents), parents, forward, facts)
@@ -159,17 +159,19 @@ class GaussianLens:
         return Forward(best, passes, tuple(errors), clock.seconds)
 
     def _windows(self, task: Task) -> tuple[list[Target], list[Target], list[Target]]:
-        """(photos to look at and, when refining, more to fit to; photos kept out where there are enough; when refining,
-        photos kept from the method, small)."""
+        """(photos to look at and, when refining, more to fit to; photos kept out where there are enough; these and the
+        ones kept from the method, small)."""
         views = list(task.region.views)
         kept = [views.pop(STOP_RANK)] if len(views) > STOP_RANK + 1 else []
         count = max(self.settings.photos, self.settings.fit_photos if self.settings.refine else 0)
         chosen = [*kept, *views[:count]]
-        glimpses = glimpses_of(task, kept) if self.settings.refine and self.settings.glimpses else []
+        glimpses = glimpses_of(task, kept) if self.settings.glimpses else []
         windows = windows_of(task, chosen, glimpses, self.settings.exposure)
         return windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :]
 
-    def _inputs(self, task: Task, windows: list[Target], others: list[Target]) -> tuple[LensInputs, int]:
+    def _inputs(
+        self, task: Task, windows: list[Target], stops: list[Target], glimpses: list[Target]
+    ) -> tuple[LensInputs, int]:
         new, stride = pixel_layer(
             windows,
             self.settings.pixel_photos,
@@ -178,8 +180,8 @@ class GaussianLens:
             self.settings.pixels,
         )
         selected = task.region.selected
-        frozen = surroundings(task.scene, selected, [*windows, *others])
-        looked_at = tuple(windows[: self.settings.photos])
+        frozen = surroundings(task.scene, selected, [*windows, *stops, *glimpses])
+        looked_at = (*windows[: self.settings.photos], *glimpses)
         return LensInputs(frozen, task.scene.take(selected), new, looked_at, task.mode), stride
 
     def _patch(

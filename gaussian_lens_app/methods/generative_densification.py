@@ -36,7 +36,7 @@ class DensificationSettings:
 
     most: int = 12_000
     """At most so many Gaussians are densified (the paper's K)."""
-    share: float = 0.8
+    share: float = 0.7
     """Part of the first layer's children that goes on to the second (the paper's P); the learned mask says which."""
     growth: float = 2.0
     """A whole scene gets at most so many times its Gaussians; a box may get as many as the budget allows."""

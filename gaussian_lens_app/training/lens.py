@@ -17,6 +17,7 @@ from gaussian_lens_app.training.run import Trainee
 from gaussian_lens_app.training.samples import Sample, load_samples
 from gaussian_lens_app.training.settings import LensSettings
 from gaussian_lens_app.training.step import Errors, Ready, make_ready, run_sample
+from gaussian_lens_app.training.variety import glimpsing
 
 
 class LensTrainee(Trainee):
@@ -40,7 +41,9 @@ class LensTrainee(Trainee):
     def losses(self, network: nn.Module, number: int, progress: float) -> dict[str, float]:
         assert isinstance(network, GaussianLens)
         if self._stream is None:
-            self._stream = iter(Stream(self.settings.data, self.settings.seed + number, self._ready))
+            chance = random.Random(self.settings.seed + number)
+            ready = lambda sample: self._ready(glimpsing(sample, chance))  # noqa: E731
+            self._stream = iter(Stream(self.settings.data, self.settings.seed + number, ready))
         settings, passes = self.settings, 1 if progress < self.settings.single else self.settings.passes
         chance = random.Random(settings.seed + number)
         errors = [

@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from gaussian_lens_app.methods.sr3r_views import shrunk
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Rect
 from gaussian_lens_app.training.samples import Sample
 
 UPRIGHT = 0.5
 """Photos are mostly held upright: so many samples keep their roll."""
+GLIMPSING = 0.6
+"""Part of the samples in which some photos are small."""
 DARKEST = 0.6
 """Channels are scaled by this to 1, so that no photo leaves 0..1."""
 
@@ -29,6 +32,18 @@ def varied(sample: Sample, chance: random.Random) -> Sample:
             sample = rolled(sample)
     order = chance.sample(range(3), 3)
     return recoloured(sample, order, [chance.uniform(DARKEST, 1) for _ in order])
+
+
+def glimpsing(sample: Sample, chance: random.Random) -> Sample:
+    """Mostly with some of its photos as small as the scene has seen them, as photos kept from a method are; never the
+    two that pixel Gaussians come from."""
+    if chance.random() > GLIMPSING:
+        return sample
+    windows = list(sample.inputs.windows)
+    for i in range(2, len(windows)):
+        small = shrunk(windows[i], chance.randint(2, 4)) if chance.random() < 0.5 else None
+        windows[i] = small or windows[i]
+    return dataclasses.replace(sample, inputs=dataclasses.replace(sample.inputs, windows=tuple(windows)))
 
 
 def mirrored(sample: Sample) -> Sample:

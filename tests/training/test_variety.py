@@ -1,5 +1,6 @@
 """A varied sample is the same sample: what is drawn of it changes as its photos do."""
 
+import dataclasses
 import random
 
 import pytest
@@ -10,7 +11,7 @@ from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.raster import ANTIALIASED, Render
 from gaussian_lens_app.scene import Camera, Gaussians
 from gaussian_lens_app.training.samples import Sample
-from gaussian_lens_app.training.variety import mirrored, recoloured, rolled, varied
+from gaussian_lens_app.training.variety import glimpsing, mirrored, recoloured, rolled, varied
 
 RECT = (3, 5, 27, 20)
 
@@ -72,3 +73,18 @@ def test_a_varied_sample_still_shows_its_photo(sample, fast_rasterizer):
     for _ in range(12):
         one = varied(sample, chance)
         assert torch.allclose(drawn(one, fast_rasterizer), one.inputs.windows[0].photo, atol=2e-4)
+
+
+def test_glimpses_are_smaller_photos_of_the_same_and_never_those_of_pixel_gaussians(sample):
+    (window,) = sample.inputs.windows
+    full = dataclasses.replace(sample, inputs=dataclasses.replace(sample.inputs, windows=(window,) * 6))
+    chance, sizes = random.Random(0), set()
+    for _ in range(20):
+        first, second, *others = glimpsing(full, chance).inputs.windows
+        assert first is second is window
+        for other in others:
+            factor = window.camera.width / other.camera.width
+            sizes.add(round(factor))
+            assert other.photo.shape[0] <= window.photo.shape[0] / factor
+            assert float(other.photo.mean()) == pytest.approx(float(window.photo.mean()), abs=0.1)
+    assert sizes == {1, 2, 3, 4}
