@@ -17,7 +17,7 @@ from gaussian_lens_app.raster import Rasterizer
 from gaussian_lens_app.training.samples import Sample, SampleSettings, load_samples, random_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, random_scaffold
 from gaussian_lens_app.training.step import lighter
-from gaussian_lens_app.training.variety import varied
+from gaussian_lens_app.training.variety import unchanged
 from gaussian_lens_app.training.worlds import WorldSettings, random_capture
 
 R = TypeVar("R")
@@ -80,9 +80,10 @@ USES = 3
 
 
 class Stream(Generic[R]):
-    """Endless random samples, varied, from a folder that may still be growing; a pool of files is in memory.
+    """Endless random samples from a folder that may still be growing; a pool of files is in memory.
 
-    `ready` does once for a sample what is the same in every use of it; `some` picks what one use looks at.
+    `ready` does once for a sample what is the same in every use of it; `some` picks what one use looks at; `change` is
+    what becomes of a sample before either (training/variety.py).
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class Stream(Generic[R]):
         some: Callable[[Any, random.Random], R] = lighter,
         pool: int = 24,
         real_share: float = 0.35,
+        change: Callable[[Sample, random.Random], Sample] = unchanged,
     ):
         self.folder, self.random, self.ready, self.some = folder, random.Random(seed), ready, some
-        self.pool, self.real_share = pool, real_share
+        self.pool, self.real_share, self.change = pool, real_share, change
         self.loaded: list[list[Sample | tuple[R, int]]] = []
 
     def __iter__(self) -> Iterator[R]:
@@ -112,7 +114,7 @@ class Stream(Generic[R]):
         """One of the samples, made ready at its first use and dropped after its last."""
         index = self.random.randrange(len(samples))
         sample = samples[index]
-        ready, left = (self.ready(varied(sample, self.random)), USES) if isinstance(sample, Sample) else sample
+        ready, left = (self.ready(self.change(sample, self.random)), USES) if isinstance(sample, Sample) else sample
         if left > 1:
             samples[index] = (ready, left - 1)
         else:

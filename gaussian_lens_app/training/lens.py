@@ -17,7 +17,7 @@ from gaussian_lens_app.training.run import Trainee
 from gaussian_lens_app.training.samples import Sample, load_samples
 from gaussian_lens_app.training.settings import LensSettings
 from gaussian_lens_app.training.step import Errors, Ready, make_ready, run_sample
-from gaussian_lens_app.training.variety import glimpsing
+from gaussian_lens_app.training.variety import glimpsing, unchanged, varied
 
 
 class LensTrainee(Trainee):
@@ -41,9 +41,8 @@ class LensTrainee(Trainee):
     def losses(self, network: nn.Module, number: int, progress: float) -> dict[str, float]:
         assert isinstance(network, GaussianLens)
         if self._stream is None:
-            chance = random.Random(self.settings.seed + number)
-            ready = lambda sample: self._ready(glimpsing(sample, chance))  # noqa: E731
-            self._stream = iter(Stream(self.settings.data, self.settings.seed + number, ready))
+            change = _changed if self.settings.varied else unchanged
+            self._stream = iter(Stream(self.settings.data, self.settings.seed + number, self._ready, change=change))
         settings, passes = self.settings, 1 if progress < self.settings.single else self.settings.passes
         chance = random.Random(settings.seed + number)
         errors = [
@@ -80,6 +79,11 @@ class LensTrainee(Trainee):
 
     def _ready(self, sample: Sample) -> Ready:
         return make_ready(sample, self.rasterizer, pixels=self.pixels)
+
+
+def _changed(sample: Sample, chance: random.Random) -> Sample:
+    """Another of its equivalents, and some of its photos small."""
+    return glimpsing(varied(sample, chance), chance)
 
 
 def validation_samples(data: Path, out: Path, kind: str, count: int) -> list[Sample]:

@@ -23,4 +23,6 @@ class LensSettings:
     validation_samples: int = 16
     grow_every: int = 20
     """Updates after which another procedural scene is made, while there are numbers left."""
+    varied: bool = False
+    """Samples mirrored, rolled, recoloured and with some photos small (training/variety.py)."""
     seed: int = 0

@@ -72,6 +72,8 @@ class SR3RSettings:
     """Of 1 - MS-SSIM, and of the gradients' difference, beside the mean squared error (the paper: LPIPS)."""
     plain_weight: float = 10.0
     """Weight of these three beside log(error / error of the input), which makes all samples count alike."""
+    varied: bool = False
+    """Samples mirrored, rolled and recoloured (training/variety.py)."""
     validation_samples: int = 24
     seed: int = 0
 
@@ -174,7 +176,7 @@ class SR3RTrainee(Trainee):
 
 
 class Stream:
-    """Endless random samples, varied; those used lately are kept with their renders and gradients."""
+    """Endless random samples; those used lately are kept with their renders and gradients."""
 
     def __init__(self, settings: SR3RSettings, chance: random.Random, split: bool, rasterizer: Rasterizer):
         self.settings, self.chance, self.rasterizer, self.split = settings, chance, rasterizer, split
@@ -211,7 +213,9 @@ class Stream:
                 self.fresh[kind] = [one for one in load_samples(self.chance.choice(self.kinds[kind])) if _usual(one)]
                 self.chance.shuffle(self.fresh[kind])
                 continue
-            sample = varied(self.fresh[kind].pop(), self.chance)
+            sample = self.fresh[kind].pop()
+            if self.settings.varied:
+                sample = varied(sample, self.chance)
             if self.chance.random() < self.settings.everything:
                 sample = everything(sample)
             low = make_low_sample(sample, self.split, self.settings, self.rasterizer)

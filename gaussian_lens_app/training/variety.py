@@ -23,6 +23,11 @@ DARKEST = 0.6
 """Channels are scaled by this to 1, so that no photo leaves 0..1."""
 
 
+def unchanged(sample: Sample, chance: random.Random) -> Sample:
+    """As it was made."""
+    return sample
+
+
 def varied(sample: Sample, chance: random.Random) -> Sample:
     """One of the sample's many equivalents, at random; its windows' renders are to be drawn anew."""
     if chance.random() < 0.5:

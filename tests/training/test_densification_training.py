@@ -100,6 +100,6 @@ def test_training_on_one_sample_gains_on_its_target_and_goes_on_later(sample, fa
 
     first = training()
     before = first.validate()["score"]
-    first.run(updates=16)
+    first.run(updates=6)
     assert first.validate()["score"] > before + 0.1
-    assert training().updates == 16
+    assert training().updates == 6

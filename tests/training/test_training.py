@@ -45,10 +45,10 @@ def folder(tmp_path_factory, fast_rasterizer) -> Path:
     return folder
 
 
-def training_of(folder: Path, out: Path, rasterizer, told: list[str]) -> Run:
+def training_of(folder: Path, out: Path, rasterizer, told: list[str], varied: bool = False) -> Run:
     """A run with a network that trains in a moment."""
     torch.manual_seed(0)
-    settings = LensSettings(folder, single=0.0, passes=2, accumulate=1, validation_samples=2)
+    settings = LensSettings(folder, single=0.0, passes=2, accumulate=1, validation_samples=2, varied=varied)
     out.mkdir(exist_ok=True)
     trainee = LensTrainee(gaussian_lens.GaussianLens(TINY), settings, out, rasterizer)
     return Run(trainee, RunSettings(out, hours=1.0), told.append)
@@ -107,11 +107,12 @@ def test_training_steps_lower_the_error_of_a_sample(folder, fast_rasterizer):
     assert run_sample(network, sample, 1, fast_rasterizer).after[0] < 0.97 * first
 
 
-def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, tmp_path, fast_rasterizer):
+@pytest.mark.parametrize("varied", [False, True])
+def test_an_interrupted_run_goes_on_from_its_checkpoint(folder, tmp_path, fast_rasterizer, varied):
     told = []
-    first = training_of(folder, tmp_path, fast_rasterizer, [])
+    first = training_of(folder, tmp_path, fast_rasterizer, [], varied)
     first.run(minutes=0.05)
-    second = training_of(folder, tmp_path, fast_rasterizer, told)
+    second = training_of(folder, tmp_path, fast_rasterizer, told, varied)
     assert second.updates == first.updates > 0
     assert second.spent == first.spent
     assert "Going on" in told[0]

@@ -39,6 +39,8 @@ class TrainGaussianLens:
     """Size of the network: under a million parameters, or up to seven."""
     accumulate: int = 4
     """Samples an update."""
+    varied: bool = False
+    """Train on samples mirrored, rolled, recoloured and with some photos small, at random."""
 
     def run(self) -> None:
         from gaussian_lens_app.networks.gaussian_lens import PRESETS
@@ -65,7 +67,7 @@ class TrainGaussianLens:
 
         seed, last = self.run_options.seed, self.first + self.scenes
         single = LensSettings.single if self.run_options.start is None else 0.0
-        settings = LensSettings(self.data, single=single, accumulate=self.accumulate, seed=seed)
+        settings = LensSettings(self.data, single=single, accumulate=self.accumulate, varied=self.varied, seed=seed)
         more = range(last, last + self.grow)
         grow = made(self.data, more, self.captures, 0, self.validation_capture, rasterizer) if self.grow else None
         return LensTrainee(GaussianLens(PRESETS[self.preset]), settings, self.out, rasterizer, grow)

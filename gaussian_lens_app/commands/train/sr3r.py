@@ -27,6 +27,8 @@ class TrainSR3R:
     """What enlarges the low-resolution photos."""
     accumulate: int = 4
     """Samples an update."""
+    varied: bool = False
+    """Train on samples mirrored, rolled and recoloured at random."""
 
     def run(self) -> None:
         from gaussian_lens_app.networks.sr3r import PRESETS
@@ -46,6 +48,10 @@ class TrainSR3R:
         from gaussian_lens_app.training.sr3r import SR3RSettings, SR3RTrainee
 
         settings = SR3RSettings(
-            self.data, upsampler=self.upsampler, accumulate=self.accumulate, seed=self.run_options.seed
+            self.data,
+            upsampler=self.upsampler,
+            accumulate=self.accumulate,
+            varied=self.varied,
+            seed=self.run_options.seed,
         )
         return SR3RTrainee(SR3R(PRESETS[self.preset]), settings, self.out, rasterizer)
