@@ -181,7 +181,9 @@ class GaussianLens:
         )
         selected = task.region.selected
         frozen = surroundings(task.scene, selected, [*windows, *stops, *glimpses])
-        looked_at = (*windows[: self.settings.photos], *glimpses)
+        looked_at = tuple(windows[: self.settings.photos])
+        if not self.settings.refine:  # else fitting uses them, and a look at them costs a fifth of a short budget
+            looked_at += tuple(glimpses)
         return LensInputs(frozen, task.scene.take(selected), new, looked_at, task.mode), stride
 
     def _patch(
