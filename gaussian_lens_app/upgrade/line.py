@@ -87,8 +87,9 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
     views = tuple(view for view in region.views if view is not kept)
     capture, glimpses = request.capture, ()
     if capture is not None and kept is not None:
-        glimpse = glimpse_of(capture.photos[kept.photo], kept, request.scene, region)
-        glimpses = () if glimpse is None else (glimpse,)
+        if request.glimpse:
+            glimpse = glimpse_of(capture.photos[kept.photo], kept, request.scene, region)
+            glimpses = () if glimpse is None else (glimpse,)
         capture, views = _without(capture, views, kept.photo)
     task = Task(
         scene=request.scene,
@@ -145,7 +146,7 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     made_up = folds[0].provenance.get("kind") in MADE_UP
     if not photos_resolve(request.scene, region, SHARPER if made_up else 1.0):
         return judge_low_resolution(request.scene, kept, capture, *measure)
-    glimpsed = bool(folds[0].provenance.get("glimpses"))
+    glimpsed = request.glimpse and bool(folds[0].provenance.get("glimpses"))
     verdicts = [judge(request.scene, after, capture, view, *measure, glimpsed=glimpsed) for after, view in kept]
     return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings(), glimpsed)
 

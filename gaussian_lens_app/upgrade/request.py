@@ -26,6 +26,8 @@ class UpgradeRequest:
     mode: RenderMode = ANTIALIASED
     through: bool = False
     judge: bool = True
+    glimpse: bool = True
+    """Show fits the photo kept for judging as small as the scene has seen it."""
     seed: int = 0
     region: Region | None = None
     """Already selected (the viewer shows it before the upgrade starts); None: select now."""

@@ -128,7 +128,7 @@ def verdict_of(finished: Sequence[Done]) -> Verdict:
     gain = sum(v.gain_db for v in measured if v.accepted and v.gain_db is not None) / max(1, len(measured))
     left = len(finished) - len(taken)
     rest = f"; {left} stay as they were" if left else ""
-    how = "measured on photos each had not seen sharp" if verified else "detail not verified"
+    how = "measured on photos each had not seen" if verified else "detail not verified"
     sentence = f"{len(taken)} of {len(finished)} parts sharper, {gain:+.2f} dB over all, {how}{rest}{not_made or '.'}"
     return Verdict(True, verified, gain if measured else None, None, "photos kept out" if verified else None, sentence)
 

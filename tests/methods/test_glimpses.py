@@ -11,9 +11,11 @@ from gaussian_lens_app.methods.gaussian_lens import GaussianLensRefine, LensSett
 from gaussian_lens_app.methods.glimpses import glimpse_of
 from gaussian_lens_app.methods.refine import Pixels, Refine, RefineSettings
 from gaussian_lens_app.optimize.local import LocalFitSettings
+from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.scene import Box, Capture
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
+from gaussian_lens_app.upgrade.blocks import Block
 from tests.scenes import Board, board
 
 MIDDLE = (80, 60, 160, 120)
@@ -108,3 +110,27 @@ def test_the_verdict_says_what_was_seen_of_its_photo(scene, whole, fast_rasteriz
     result = upgrade(request)
     assert told in result.verdict.sentence
     assert result.verdict.photo not in result.patch.provenance["photos"]
+
+
+def test_parts_of_a_whole_scene_are_judged_on_photos_they_have_not_seen_at_all(scene, whole, fast_rasterizer):
+    region = dataclasses.replace(whole.region, views=())
+    block = Block(
+        number=0,
+        rows=torch.arange(len(scene.scene)),
+        scene=scene.scene,
+        region=region,
+        capture=scene.capture,
+        box=whole.box,
+        method="refine",
+        budget=Budget(),
+        mode=ANTIALIASED,
+        judge=True,
+        seed=0,
+    )
+    assert not block.request(fast_rasterizer).glimpse
+    request = UpgradeRequest(
+        scene.scene, whole.box, scene.capture, "refine", fast_rasterizer, Budget(seconds=0.5), glimpse=False
+    )
+    result = upgrade(request)
+    assert "had not seen." in result.verdict.sentence
+    assert result.verdict.photo not in result.patch.provenance["glimpses"]
