@@ -132,7 +132,7 @@ def block_gain(
     return float(10 * torch.log10(total[0] / total[1])), float(gains.std())
 
 
-def _sentence(accepted: bool, gain: float, noise: float, photo: str, glimpsed: bool) -> str:
+def _sentence(accepted: bool, gain: float, noise: float, photo: str, glimpsed: bool = False) -> str:
     seen = "which it had not seen sharp" if glimpsed else "which it had not seen"
     figure = f"{gain:+.2f} dB (noise {noise:.2f}) on {photo}, {seen}"
     return f"Sharper: {figure}." if accepted else f"Not swapped in: {figure}."

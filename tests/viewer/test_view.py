@@ -13,6 +13,11 @@ from fakes_files import write_board
 CODE = "from gaussian_lens_app.cli import gsr_view; gsr_view()"
 
 
+def interruptible():
+    """In the new process: Ctrl-C counts, even if the tests were started where it does not (in the background)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(scene, port=0, *more):
     """A process that serves the scene as the installed command does, and its first line."""
     arguments = [str(scene), "--device", "cpu", "--port", str(port), "--no-open", *more]
@@ -22,6 +27,7 @@ def start(scene, port=0, *more):
         stderr=subprocess.PIPE,
         text=True,
         env=dict(os.environ),
+        preexec_fn=interruptible,
     )
     assert process.stdout is not None
     return process, process.stdout.readline()
