@@ -55,7 +55,7 @@ class Budget:
 
 @dataclass(frozen=True, eq=False)
 class Glimpse:
-    """A photo that is kept for judging, as small as the photos that the scene was made from.
+    """A photo kept out, for judging or for stopping a fit, as small as the photos that the scene was made from.
 
     The scene was fitted to all its photos at that size, to this one too. A fit that leaves it out forgets what it
     said, and is worse there than the scene it started from for no fault of its detail.
@@ -83,6 +83,7 @@ class Task:
     budget: Budget = Budget()
     seed: int = 0
     glimpses: tuple[Glimpse, ...] = ()
+    """Of the photos kept for the judge."""
     preview: Callable[[Patch], None] = unseen
     """Called with the patch so far when a piece of long work (a tile, a round) is finished; whoever watches sees it."""
 

@@ -48,7 +48,7 @@ class Block:
         """What to ask for, on the machine that has this rasterizer.
 
         The judge's photo stays unseen at any size: of parts that few photos see, at the scene's edges, one that a fit
-        has glimpsed at accepts too much (whole scenes lost 0.3 to 0.5 dB more so).
+        has glimpsed at accepts too much (docs/architecture.md has what that cost and brought).
         """
         return UpgradeRequest(
             self.scene, self.box, self.capture, self.method, rasterizer, self.budget, self.mode,

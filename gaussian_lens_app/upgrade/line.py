@@ -146,9 +146,13 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     made_up = folds[0].provenance.get("kind") in MADE_UP
     if not photos_resolve(request.scene, region, SHARPER if made_up else 1.0):
         return judge_low_resolution(request.scene, kept, capture, *measure)
-    glimpsed = request.glimpse and bool(folds[0].provenance.get("glimpses"))
-    verdicts = [judge(request.scene, after, capture, view, *measure, glimpsed=glimpsed) for after, view in kept]
-    return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings(), glimpsed)
+    looked_at = {name for patch in folds for name in patch.provenance.get("glimpses", ())}
+    glimpsed = [capture.photos[view.photo].name in looked_at for _, view in kept]
+    verdicts = [
+        judge(request.scene, after, capture, view, *measure, glimpsed=seen)
+        for (after, view), seen in zip(kept, glimpsed, strict=True)
+    ]
+    return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings(), any(glimpsed))
 
 
 class _Clock:

@@ -15,7 +15,7 @@ CODE = "from gaussian_lens_app.cli import gsr_view; gsr_view()"
 
 def interruptible():
     """In the new process: Ctrl-C counts, even if the tests were started where it does not (in the background)."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start(scene, port=0, *more):
