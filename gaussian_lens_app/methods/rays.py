@@ -39,5 +39,5 @@ def encoded_rays(
         moments = torch.linalg.cross(((camera.position - centre) @ axes.T / radius).expand_as(directions), directions)
         flat = torch.cat([directions.reshape(-1, 3), F.normalize(moments.reshape(-1, 3), dim=-1)])
         basis = sh_basis(3, flat).view(2, height, width, 16)
-        encoded.append(torch.cat([basis[0], basis[1]], -1).permute(2, 0, 1))
-    return torch.stack(encoded)
+        encoded.append(torch.cat([basis[0], basis[1]], -1))
+    return torch.stack(encoded).movedim(-1, 1)

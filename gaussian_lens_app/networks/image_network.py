@@ -1,6 +1,7 @@
 """A small image network: renders, photo and residuals of a window -> a pyramid of features, modulated by rays.
 
-It stands where the paper has a pretrained multi-view encoder; it is trained with the rest.
+It stands where the paper has a pretrained multi-view encoder; it is trained with the rest. All its tensors keep a
+pixel's channels side by side in memory: on a processor that takes half the time.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class ImageNetwork(nn.Module):
 
     def forward(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
         """Feature maps (V, width, h, w), finest first."""
-        x = self.stem(_folded(views.images, self.stride))
+        x = self._stem(views.images)
         scale, shift = self.modulation(views.rays).chunk(2, 1)
         x = self.norm(x.movedim(1, -1)).movedim(-1, 1) * (1 + scale) + shift
         fine = x + self.fine2(_act(self.fine(_act(x))))
@@ -46,13 +47,17 @@ class ImageNetwork(nn.Module):
         middle = self.lateral_middle(_act(middle)) + as_large(coarse, middle)
         return self.lateral_fine(_act(fine)) + as_large(middle, fine), middle, coarse
 
+    def _stem(self, images: Float[Tensor, "V C H W"]) -> Float[Tensor, "V width h w"]:
+        """A linear map of each block of `stride` x `stride` pixels."""
+        weight = self.stem.weight.view(len(self.stem.weight), -1, self.stride, self.stride)
+        return F.conv2d(images.contiguous(memory_format=torch.channels_last), weight, self.stem.bias, self.stride)
+
 
 class Pointwise(nn.Linear):
     """A linear map of each pixel's channels as one matrix product: 1x1 convolutions are slow on processors."""
 
     def forward(self, input: Float[Tensor, "V C h w"]) -> Float[Tensor, "V O h w"]:
-        flat = torch.matmul(self.weight, input.flatten(2)) + self.bias[:, None]
-        return flat.view(len(input), -1, *input.shape[2:])
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
 def _conv(channels: int, out: int, stride: int = 1) -> nn.Conv2d:
@@ -63,13 +68,6 @@ def _act(x: Tensor) -> Tensor:
     return F.hardswish(x)
 
 
-def _folded(images: Float[Tensor, "V C H W"], stride: int) -> Float[Tensor, "V C*s*s H/s W/s"]:
-    """Blocks of pixels as channels (torch's pixel_unshuffle is several times slower on processors)."""
-    views, channels, height, width = images.shape
-    blocks = images.view(views, channels, height // stride, stride, width // stride, stride)
-    return blocks.permute(0, 1, 3, 5, 2, 4).reshape(views, -1, height // stride, width // stride)
-
-
 def as_large(x: Tensor, like: Tensor) -> Tensor:
     """`x` enlarged to the height and width of `like`."""
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
@@ -78,8 +76,11 @@ def as_large(x: Tensor, like: Tensor) -> Tensor:
 def padded_stack(
     windows: Sequence[Float[Tensor, "h w C"]], multiple: int, least: tuple[int, int] = (0, 0)
 ) -> Float[Tensor, "V C H W"]:
-    """Windows of different sizes in one tensor of at least that height and width, zeros to the right and below."""
+    """Windows of different sizes in one tensor of at least that height and width, zeros to the right and below; a
+    pixel's channels stay side by side in memory."""
     height = -(-max(least[0], *(window.shape[0] for window in windows)) // multiple) * multiple
     width = -(-max(least[1], *(window.shape[1] for window in windows)) // multiple) * multiple
-    planes = [window.permute(2, 0, 1) for window in windows]
-    return torch.stack([F.pad(p, (0, width - p.shape[2], 0, height - p.shape[1])) for p in planes])
+    stack = windows[0].new_zeros(len(windows), height, width, windows[0].shape[-1])
+    for plane, window in zip(stack, windows, strict=True):
+        plane[: window.shape[0], : window.shape[1]] = window
+    return stack.movedim(-1, 1)
