@@ -96,6 +96,14 @@ def test_the_budget_bounds_gaussians_and_passes(task):
     assert hurried.provenance["passes"] == 1
 
 
+def test_passes_leave_time_to_refine(task):
+    settings = LensSettings(passes=2, passes_share=0.0, drift=100.0, local=LocalFitSettings(steps=2))
+    polished = GaussianLensRefine(settings)(dataclasses.replace(task, budget=Budget(seconds=600)), silent)
+    assert polished.provenance["passes"] == 1
+    forward = GaussianLens(settings)(dataclasses.replace(task, budget=Budget(seconds=600)), silent)
+    assert forward.provenance["passes"] == 2
+
+
 def test_the_same_task_gives_the_same_bits(task):
     first, second = (GaussianLens(ONE_PASS)(task, silent) for _ in range(2))
     assert torch.equal(first.added.means, second.added.means)
