@@ -2,6 +2,7 @@
 
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.methods.base import Budget, Glimpse, Method, Needs, Scope, Task
+from gaussian_lens_app.methods.fit_scene import FitScene
 from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine
 from gaussian_lens_app.methods.gaussian_vae import GaussianVAEMethod
 from gaussian_lens_app.methods.generative_densification import GenerativeDensification
@@ -20,6 +21,7 @@ METHODS: dict[str, Method] = {
         Pixels(),
         GaussianLens(),
         GaussianLensRefine(),
+        FitScene(),
         GenerativeDensification(),
         GaussianVAEMethod(),
         SR3R(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,12 +20,13 @@ from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, densified
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look, squared_error
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
 from gaussian_lens_app.methods.gaussian_lens_pass import prepare
-from gaussian_lens_app.methods.targets import Target, check_photos, make_target, matched_exposures, surroundings
+from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
+from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
 from gaussian_lens_app.methods.view_gradients import photo_scores
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
 from gaussian_lens_app.networks.weights import load_network, load_released
-from gaussian_lens_app.raster import ANTIALIASED, RenderMode
-from gaussian_lens_app.scene import Gaussians, Patch, PhotoView
+from gaussian_lens_app.raster import RenderMode
+from gaussian_lens_app.scene import Gaussians, Patch
 
 Choice = Literal["gradient", "plain-gradient", "random"]
 
@@ -43,11 +44,9 @@ class DensificationSettings:
     choose: Choice = "gradient"
     """By the absolute view-space gradient (AbsGS), the plain one, or at random, to compare."""
     photos: int = 8
-    """Photos that a tile, or a box, is looked at in; gradients of whole scenes come from all of `most_photos`."""
-    most_photos: int = 24
-    """A whole scene is looked at in at most so many photos, spread over the capture."""
-    long_side: int = 800
-    """Photos of whole scenes are looked at in this size."""
+    """Photos that a tile, or a box, is looked at in; gradients of whole scenes come from all of `scene.most_photos`."""
+    scene: SceneWindowSettings = field(default_factory=SceneWindowSettings)
+    """Photos of whole scenes."""
     least_opacity: float = 0.005
     """Fainter Gaussians are left alone."""
     largest: float = 70.0
@@ -58,11 +57,8 @@ class DensificationSettings:
     """Look at the fine Gaussians once more and correct them."""
     confirm_every: int = 6
     """Every so many photos one is kept out; families of Gaussians that it says got worse stay as they were. 0: none."""
-    outlier: float = 4.0
-    """Photos of a whole scene whose squared error is more than this times the median photo's are left out: something
-    moved in them, or their cameras are wrong."""
     exposure: bool = True
-    """Match each photo's brightness to the others' first."""
+    """In a box, match each photo's brightness to the others' first."""
     weights: Path | None = None
     """None: the released ones."""
 
@@ -115,26 +111,11 @@ class GenerativeDensification:
 
     def _windows(self, task: Task) -> tuple[RenderMode, list[Target], list[Target]]:
         """(mode at the windows' size, windows of the photos looked at, windows of photos kept out to confirm)."""
-        capture, settings = task.capture, self.settings
-        assert capture is not None
-        views, mode = list(task.region.views), task.mode
+        settings, mode = self.settings, task.mode
         if task.box is None:
-            step = max(1.0, len(views) / settings.most_photos)
-            views = [views[int(i * step)] for i in range(min(len(views), settings.most_photos))]
-            small = capture.with_long_side(settings.long_side)
-            mode = mode_at(
-                task.mode,
-                max(small.photos[v.photo].camera.width for v in views)
-                / max(capture.photos[v.photo].camera.width for v in views),
-            )
-            capture, views = small, [_whole(view, small.photos[view.photo].camera.rect) for view in views]
+            mode, targets, _ = scene_windows(task, settings.scene)
         else:
-            views = views[: settings.photos + 1]
-        targets = [make_target(task.scene, capture, view, task.rasterizer, mode) for view in views]
-        if settings.exposure:
-            targets = matched_exposures(targets, task.scene, capture, task.rasterizer, mode)
-        if task.box is None:
-            targets = without_outliers(targets, settings.outlier)
+            targets = windows_of(task, task.region.views[: settings.photos + 1], exposure=settings.exposure)
         every = settings.confirm_every
         enough = every > 0 and len(targets) >= every
         kept = [i for i in range(len(targets)) if enough and i % every == every // 2]
@@ -237,23 +218,6 @@ def children_of_each(share: float, factors: Sequence[int] = (2, 4)) -> float:
         going = share * alive if number + 1 < len(factors) else 0.0
         total, alive = total + alive - going, going
     return total
-
-
-def without_outliers(windows: Sequence[Target], most: float) -> list[Target]:
-    """The windows whose squared error before the upgrade is at most so many times the median one."""
-    errors = torch.stack([(window.render.rgb - window.photo).square().mean() for window in windows])
-    return [window for window, error in zip(windows, errors, strict=True) if error <= most * errors.median()]
-
-
-def mode_at(mode: RenderMode, factor: float) -> RenderMode:
-    """The mode for photos `factor` times as large; the plain filter stays the plain one."""
-    scaled = mode.scaled(min(1.0, factor))
-    return scaled if scaled.eps2d >= ANTIALIASED.eps2d else dataclasses.replace(mode, eps2d=ANTIALIASED.eps2d)
-
-
-def _whole(view: PhotoView, rect: tuple[int, int, int, int]) -> PhotoView:
-    mask = torch.ones(1, 1, dtype=torch.bool, device=view.mask.device).expand(rect[3], rect[2])
-    return dataclasses.replace(view, rect=rect, mask=mask)
 
 
 class _Clock:

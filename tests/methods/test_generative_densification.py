@@ -12,13 +12,11 @@ from gaussian_lens_app.methods.generative_densification import (
     DensificationSettings,
     GenerativeDensification,
     children_of_each,
-    mode_at,
 )
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens
 from gaussian_lens_app.networks.generative_densification import CPU
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
 from gaussian_lens_app.networks.weights import load_released, save_network
-from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
 from gaussian_lens_app.scene import Patch
 from gaussian_lens_app.select import whole_region
 
@@ -152,13 +150,10 @@ def test_without_photos_it_says_what_is_missing(whole, weights):
         method(weights)(dataclasses.replace(whole, capture=None), silent)
 
 
-def test_shares_and_modes():
+def test_shares_say_how_many_children_there_will_be():
     assert children_of_each(1.0) == 8
     assert children_of_each(0.8) == pytest.approx(6.8)
     assert children_of_each(0.0) == 2
-    assert mode_at(ANTIALIASED.scaled(4), 0.5) == ANTIALIASED.scaled(2)
-    assert mode_at(ANTIALIASED, 0.5) == ANTIALIASED
-    assert mode_at(CLASSIC, 0.25) == CLASSIC
 
 
 def test_it_is_in_the_menu_once_its_weights_are_released():

@@ -1,0 +1,70 @@
+"""The photos of a whole scene as windows to look at: whole, small, none that is far off."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gaussian_lens_app.methods.base import Glimpse, Task
+from gaussian_lens_app.methods.targets import Target, windows_of
+from gaussian_lens_app.raster import ANTIALIASED, RenderMode
+from gaussian_lens_app.scene import PhotoView
+
+
+@dataclass(frozen=True)
+class SceneWindowSettings:
+    """Which photos of a whole scene are looked at, and how."""
+
+    most_photos: int = 24
+    """At most so many, spread over the capture."""
+    long_side: int = 800
+    """They are looked at in this size."""
+    outlier: float = 4.0
+    """Photos whose squared error is more than this times the median photo's are left out: something moved in them, or
+    their cameras are wrong."""
+    exposure: bool = True
+    """Match each photo's brightness to the others' first."""
+
+
+def scene_windows(
+    task: Task, settings: SceneWindowSettings, glimpses: Sequence[Glimpse] = ()
+) -> tuple[RenderMode, list[Target], list[Target]]:
+    """(the render mode at the windows' size, whole photos, glimpses)."""
+    capture = task.capture
+    assert capture is not None
+    views = spread(task.region.views, settings.most_photos)
+    small = capture.with_long_side(settings.long_side)
+    factor = max(small.photos[view.photo].camera.width for view in views) / max(
+        capture.photos[view.photo].camera.width for view in views
+    )
+    mode = mode_at(task.mode, factor)
+    views = [_whole(view, small.photos[view.photo].camera.rect) for view in views]
+    looking = dataclasses.replace(task, capture=small, mode=mode)
+    windows = windows_of(looking, views, glimpses, settings.exposure)
+    return mode, without_outliers(windows[: len(views)], settings.outlier), windows[len(views) :]
+
+
+def spread(views: Sequence[PhotoView], most: int) -> list[PhotoView]:
+    """At most so many of the views, evenly spread."""
+    step = max(1.0, len(views) / most)
+    return [views[int(i * step)] for i in range(min(len(views), most))]
+
+
+def without_outliers(windows: Sequence[Target], most: float) -> list[Target]:
+    """The windows whose squared error before the upgrade is at most so many times the median one."""
+    errors = torch.stack([(window.render.rgb - window.photo).square().mean() for window in windows])
+    return [window for window, error in zip(windows, errors, strict=True) if error <= most * errors.median()]
+
+
+def mode_at(mode: RenderMode, factor: float) -> RenderMode:
+    """The mode for photos `factor` times as large; the plain filter stays the plain one."""
+    scaled = mode.scaled(min(1.0, factor))
+    return scaled if scaled.eps2d >= ANTIALIASED.eps2d else dataclasses.replace(mode, eps2d=ANTIALIASED.eps2d)
+
+
+def _whole(view: PhotoView, rect: tuple[int, int, int, int]) -> PhotoView:
+    mask = torch.ones(1, 1, dtype=torch.bool, device=view.mask.device).expand(rect[3], rect[2])
+    return dataclasses.replace(view, rect=rect, mask=mask)

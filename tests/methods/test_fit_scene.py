@@ -1,0 +1,82 @@
+import dataclasses
+
+import pytest
+import torch
+from scenes import Board
+
+from gaussian_lens_app.errors import NeedsMissing
+from gaussian_lens_app.evaluation.metrics import psnr
+from gaussian_lens_app.jobs.report import silent
+from gaussian_lens_app.methods import Budget, Scope, Task, find_method
+from gaussian_lens_app.methods.fit_scene import FitScene, FitSceneSettings
+from gaussian_lens_app.methods.glimpses import glimpse_of
+from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.select import whole_region
+
+FEW = FitSceneSettings(rounds=6)
+
+
+@pytest.fixture(scope="module")
+def task(textured_board: Board, fast_rasterizer) -> Task:
+    scene, capture = textured_board.scene, textured_board.capture.only([0, 1, 3, 4, 5])
+    return Task(scene, whole_region(scene, capture), fast_rasterizer, capture, budget=Budget(600, 100_000))
+
+
+def kept_out(board: Board, scene: Gaussians, rasterizer) -> float:
+    photo = board.capture.photos[2]
+    with torch.no_grad():
+        return psnr(rasterizer.render(scene, photo.camera).rgb, photo.load().float() / 255)
+
+
+def test_a_photo_that_it_did_not_see_gets_sharper_and_no_gaussian_is_added(textured_board, task, fast_rasterizer):
+    patch = FitScene(FEW)(task, silent)
+    after = patch.apply(textured_board.scene)
+    assert len(after) == len(textured_board.scene)
+    assert torch.equal(patch.parents, patch.removed)
+    assert kept_out(textured_board, after, fast_rasterizer) > kept_out(
+        textured_board, textured_board.scene, fast_rasterizer
+    )
+
+
+def test_the_seconds_end_it(task):
+    hurried = FitScene(FitSceneSettings(rounds=10_000))(dataclasses.replace(task, budget=Budget(seconds=0.5)), silent)
+    assert all(bool(values.isfinite().all()) for _, values in hurried.added.tensors())
+
+
+def test_the_same_task_gives_the_same_bits(task):
+    first, second = (FitScene(FitSceneSettings(rounds=2))(task, silent) for _ in range(2))
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(first.added.tensors(), second.added.tensors(), strict=True))
+
+
+def test_a_glimpse_is_fitted_to_beside_the_photos(textured_board, task, fast_rasterizer):
+    every = whole_region(textured_board.scene, textured_board.capture)
+    coarse = dataclasses.replace(textured_board.scene, log_scales=textured_board.scene.log_scales + 2.0)
+    glimpse = glimpse_of(textured_board.capture.photos[2], every.views[2], coarse, every)
+    assert glimpse is not None
+    patch = FitScene(FitSceneSettings(rounds=1))(dataclasses.replace(task, glimpses=(glimpse,)), silent)
+    assert patch.provenance["photos"].count(glimpse.photo.name) == 1
+    without = FitScene(FitSceneSettings(rounds=1, glimpses=False))
+    assert (
+        glimpse.photo.name not in without(dataclasses.replace(task, glimpses=(glimpse,)), silent).provenance["photos"]
+    )
+
+
+def test_cancelling_stops_it(task):
+    class Cancelled(Exception):
+        pass
+
+    def report(text: str, fraction: float) -> None:
+        if text == "Fitting to the photos":
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        FitScene(FEW)(task, report)
+
+
+def test_without_photos_it_says_what_is_missing(task):
+    with pytest.raises(NeedsMissing, match="--capture"):
+        FitScene()(dataclasses.replace(task, capture=None), silent)
+
+
+def test_it_is_in_the_menu_for_whole_scenes():
+    assert find_method("fit-scene").scopes == (Scope.SCENE,)
