@@ -27,8 +27,8 @@ class FitSceneSettings:
     scene: SceneWindowSettings = field(default_factory=SceneWindowSettings)
     glimpses: bool = True
     """Fit also to the photo kept for the judge, as small as the scene has seen it."""
-    local: LocalFitSettings = field(default_factory=lambda: LocalFitSettings(largest_window=1 << 16))
-    """Rates; its steps follow from the rounds."""
+    local: LocalFitSettings = field(default_factory=lambda: LocalFitSettings(largest_window=1 << 16, check_every=25))
+    """Rates, and steps between previews; its steps follow from the rounds."""
 
 
 class FitScene:
@@ -56,11 +56,13 @@ class FitScene:
         mode, windows, small = scene_windows(task, settings.scene, glimpses)
         windows = [*windows, *small]
         steps = dataclasses.replace(settings.local, steps=settings.rounds * len(windows))
+        names = [window.name for window in windows]
         fit = fit_local(
             task.scene.take(~selected), task.scene.take(selected), windows, [], task.rasterizer, mode, steps,
             within(report, 0.05, 1.0), seconds=max(0.1, deadline - time.monotonic()), seed=task.seed,
+            watch=lambda moving: task.preview(self._patch(selected, moving, names)),
         )  # fmt: skip
-        return self._patch(selected, fit.gaussians, [window.name for window in windows])
+        return self._patch(selected, fit.gaussians, names)
 
     def _patch(self, selected: torch.Tensor, fitted: Gaussians, photos: list[str]) -> Patch:
         rows = selected.nonzero()[:, 0].cpu()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -88,10 +88,12 @@ def fit_local(
     *,
     seconds: float = math.inf,
     seed: int = 0,
+    watch: Callable[[Gaussians], None] | None = None,
 ) -> LocalFit:
     """`start` fitted to the windows by Adam, one window a step, stopped early by photos kept out (`stops`).
 
-    The rendered scene is `frozen` + `start`; only the latter moves. Reports after every step.
+    The rendered scene is `frozen` + `start`; only the latter moves. Reports after every step; `watch` gets a copy of
+    what moves with every look at the photos kept out.
     """
     rates = _Rates(start, settings)
     generator = torch.Generator().manual_seed(seed)
@@ -109,6 +111,8 @@ def fit_local(
         current = rates.gaussians()
         if (step + 1) % settings.check_every == 0:
             best.look(step + 1, current)
+            if watch is not None:
+                watch(_copy(current))
         report("Fitting to the photos", schedule.fraction(step + 1))
     return best.result(current, settings.steps)
 
@@ -212,7 +216,7 @@ class _Best:
         scene = Gaussians.concat([self.frozen, gaussians])
         error = sum(window_error(scene, stop, self.rasterizer, self.mode) for stop in self.stops) / len(self.stops)
         if not self.errors or error < min(self.errors):
-            self.best = (step, Gaussians(**{name: tensor.clone() for name, tensor in gaussians.tensors()}))
+            self.best = (step, _copy(gaussians))
         self.errors.append(error)
 
     def stale(self, patience: float) -> bool:
@@ -221,6 +225,11 @@ class _Best:
     def result(self, last: Gaussians, steps: int) -> LocalFit:
         step, gaussians = self.best if self.best is not None else (steps, last)
         return LocalFit(gaussians, step, tuple(self.errors))
+
+
+def _copy(gaussians: Gaussians) -> Gaussians:
+    """The optimiser changes its own in place."""
+    return Gaussians(**{name: tensor.clone() for name, tensor in gaussians.tensors()})
 
 
 def window_error(scene: Gaussians, window: Window, rasterizer: Rasterizer, mode: RenderMode) -> float:

@@ -61,6 +61,19 @@ def test_a_glimpse_is_fitted_to_beside_the_photos(textured_board, task, fast_ras
     )
 
 
+def test_what_it_has_is_shown_on_the_way_and_stays_as_it_was_shown(task):
+    seen: list[tuple[Gaussians, float]] = []
+
+    def preview(patch) -> None:
+        seen.append((patch.added, float(patch.added.sh0.sum())))
+
+    settings = FitSceneSettings(rounds=4, local=dataclasses.replace(FitSceneSettings().local, check_every=5))
+    patch = FitScene(settings)(dataclasses.replace(task, preview=preview), silent)
+    assert len(seen) == 4 * len(patch.provenance["photos"]) // 5
+    assert all(float(shown.sh0.sum()) == then for shown, then in seen)
+    assert len({then for _, then in seen}) == len(seen)
+
+
 def test_cancelling_stops_it(task):
     class Cancelled(Exception):
         pass

@@ -22,7 +22,7 @@ class TrainSR3R:
     out: Path = Path(".training/sr3r")
     """Folder for checkpoints, log.jsonl and its plot."""
     preset: Literal["cpu", "gpu"] = "cpu"
-    """Size of the network: 1.3 or 6.8 million parameters."""
+    """Size of the network: 1.3 or 6.9 million parameters."""
     upsampler: Literal["bicubic", "bilinear", "prior"] = "bicubic"
     """What enlarges the low-resolution photos."""
     accumulate: int = 4
