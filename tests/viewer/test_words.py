@@ -10,9 +10,11 @@ from scenes import camera_at
 from gaussian_lens_app.errors import DeviceError
 from gaussian_lens_app.evaluation.judge import Verdict, _sentence
 from gaussian_lens_app.jobs import JobState, JobStatus
+from gaussian_lens_app.methods import Scope
 from gaussian_lens_app.scene import Box, Region
 from gaussian_lens_app.session import Outcome, Selection
 from gaussian_lens_app.session.choices import Choice, choices
+from gaussian_lens_app.session.estimate import Estimate
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.panels.help import FIRST_RUN
 
@@ -44,6 +46,9 @@ def test_the_selection_line_follows_the_selection():
 def test_methods_that_cannot_run_are_listed_with_the_reason():
     table = (Choice("a", "Alpha", "Does a.", None), Choice("b", "Beta", "Does b.", "needs photos: --capture"))
     assert words.method_lines(table[0]) == "Does a."
+    whole = Choice("c", "Gamma", "Does c.", None, (Scope.SCENE,))
+    assert "*Upgrade whole scene*" in words.method_lines(whole, Estimate(3.0, 0))
+    assert "About" not in words.method_lines(whole, Estimate(3.0, 0))
     assert words.missing_lines(table) == "Not here: *Beta* (needs photos: `--capture`)."
     assert words.missing_lines(table[:1]) == ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import viser
 
 from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.methods.base import Scope
 from gaussian_lens_app.session.arrangement import UpgradedRegion
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
@@ -36,7 +37,7 @@ class RegionsPanel:
             self._version.on_update(lambda event: self._flip(event.client))
             self._next = gui.add_button("Next version", color="gray", hint="At the same view. Key: N")
             self._next.on_click(lambda event: self.next_version(event.client))
-            labels = [choice.label for choice in upgrades.choices if choice.missing is None]
+            labels = [one.label for one in upgrades.choices if one.missing is None and Scope.REGION in one.scopes]
             self._other = gui.add_dropdown("Method", labels or [NONE], disabled=not labels)
             self._try = gui.add_button("Try this too", icon=viser.Icon.SPARKLES, disabled=not labels)
             self._try.on_click(lambda event: self._try_other(event.client))
