@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from gaussian_lens_app.errors import BadFile, CaptureError, FileError
 from gaussian_lens_app.formats.lens import Lens
 from gaussian_lens_app.scene import SparsePoints
+from gaussian_lens_app.scene.photo_file import BROKEN
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -67,7 +68,7 @@ def photo_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except BROKEN as error:
         raise CaptureError(f"Photo {path} cannot be read as a picture: restore it or leave it out.") from error
 
 

@@ -8,15 +8,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from gaussian_lens_app.errors import CaptureError, ExportError
 from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.formats.lens import Lens, colmap_library
 from gaussian_lens_app.jobs.report import Report
+from gaussian_lens_app.scene.photo_file import read_pixels
 
-_VERSION = 1
+_VERSION = 2
 """Part of the key: raise it when the pixels would come out differently."""
 
 
@@ -55,7 +55,7 @@ def cached_path(photo: Path, lens: Lens) -> Path:
 
 def _undistort(photo: Path, lens: Lens, target: Path) -> None:
     pycolmap = colmap_library()
-    bitmap = pycolmap.Bitmap.from_array(_pixels(photo))
+    bitmap = pycolmap.Bitmap.from_array(read_pixels(photo))
     straight, camera = pycolmap.undistort_image(pycolmap.UndistortCameraOptions(), bitmap, lens.colmap())
     assert (camera.width, camera.height) == (straight.width, straight.height)
     try:
@@ -66,12 +66,3 @@ def _undistort(photo: Path, lens: Lens, target: Path) -> None:
         raise CaptureError(
             f"Undistorted photos cannot be kept ({error}). Set XDG_CACHE_HOME to a folder with space."
         ) from error
-
-
-def _pixels(photo: Path) -> np.ndarray:
-    """(H, W, 3) uint8"""
-    try:
-        with Image.open(photo) as image:
-            return np.array(image.convert("RGB"))
-    except OSError as error:
-        raise CaptureError(f"Photo {photo} cannot be read ({error}): restore it or leave it out.") from error

@@ -7,8 +7,6 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio.v3 as iio
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.scene.camera import Camera, Rect
+from gaussian_lens_app.scene.photo_file import read_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,15 +98,7 @@ class Capture:
 @functools.lru_cache(maxsize=64)
 def _decoded(path: Path, modified: int) -> Tensor:
     """64 photos of 1600x1200 are 370 MB; `modified` makes a rewritten file a new entry."""
-    try:
-        pixels = np.asarray(iio.imread(path, plugin="pillow"))
-    except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: what Pillow raises on some broken PNGs
-        raise CaptureError(f"Photo {path} cannot be read ({error}): restore it or leave it out.") from error
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, -1)
-    if pixels.dtype != np.uint8:
-        pixels = (pixels.astype(np.float32) / np.iinfo(pixels.dtype).max * 255 + 0.5).astype(np.uint8)
-    return torch.from_numpy(np.ascontiguousarray(pixels[..., :3]))
+    return torch.from_numpy(read_pixels(path))
 
 
 def _read(path: Path) -> Tensor:

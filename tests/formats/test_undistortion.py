@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from pictures import BENT, OPENCV, SIMPLE_RADIAL, STRAIGHT, colmap_text, dot_errors, transforms_json, write_photos
+from PIL import Image
 
 from gaussian_lens_app.errors import CaptureError, JobCancelled
 from gaussian_lens_app.formats import load_capture
@@ -82,6 +85,14 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(CaptureError, match="Set XDG_CACHE_HOME"):
         load_capture(bent_capture(tmp_path))
+
+
+def test_photos_of_sixteen_bits_keep_their_shades(tmp_path):
+    expected = [photo.load() for photo in load_capture(bent_capture(tmp_path)).photos]
+    for path in (tmp_path / "images").iterdir():
+        Image.fromarray(np.array(Image.open(path).convert("L")).astype(np.uint16) * 257).save(path)
+    found = [photo.load() for photo in load_capture(tmp_path).photos]
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
 
 
 def test_nonsense_distortion_is_refused(tmp_path):
