@@ -13,9 +13,10 @@ import torch
 from gaussian_lens_app.errors import BadFile, CaptureError
 from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.formats.inria_cameras import is_inria_cameras, read_inria_cameras
-from gaussian_lens_app.formats.lens import Lens
+from gaussian_lens_app.formats.json_file import read_json
+from gaussian_lens_app.formats.lens import LARGEST_SIDE, Lens
 from gaussian_lens_app.formats.ply import load_ply
-from gaussian_lens_app.formats.shots import Shot, read_json, rigid
+from gaussian_lens_app.formats.shots import Shot, rigid
 from gaussian_lens_app.formats.transforms import is_transforms, read_transforms
 from gaussian_lens_app.scene import Camera
 
@@ -59,11 +60,12 @@ def _of_entry(entry: Any, where: str) -> tuple[str, Camera]:
     try:
         name, width, height = str(entry["name"]), int(entry["width"]), int(entry["height"])
         K, viewmat = (np.asarray(entry[key], np.float64) for key in ("K", "viewmat"))
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise BadFile(f"{where} lacks one of name, width, height, K, viewmat, or they are no numbers.") from error
     rigid(viewmat, where)  # a check only: what we wrote comes back with the same bits
     usable = K.shape == (3, 3) and np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0
-    if viewmat.shape != (4, 4) or not usable or width <= 0 or height <= 0:
+    sized = 0 < width < LARGEST_SIDE and 0 < height < LARGEST_SIDE
+    if viewmat.shape != (4, 4) or not (usable and sized):
         raise BadFile(f"{where} is no pinhole camera: its K, its pose or its size is damaged.")
     return name, Camera(torch.from_numpy(viewmat).float(), torch.from_numpy(K).float(), width, height)
 

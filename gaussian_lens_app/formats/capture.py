@@ -12,8 +12,9 @@ from gaussian_lens_app.errors import BadFile, CaptureError, FileError
 from gaussian_lens_app.formats import inria_cameras, transforms
 from gaussian_lens_app.formats.colmap import find_models, read_colmap
 from gaussian_lens_app.formats.frame import doubts, sees
+from gaussian_lens_app.formats.json_file import read_json
 from gaussian_lens_app.formats.lens import Lens
-from gaussian_lens_app.formats.shots import Shot, Shots, holds_photos, photo_size, read_json, some
+from gaussian_lens_app.formats.shots import Shot, Shots, holds_photos, photo_size, some
 from gaussian_lens_app.formats.stated import photos_at, shots_of
 from gaussian_lens_app.formats.undistort import undistort_all
 from gaussian_lens_app.jobs.report import Report, silent

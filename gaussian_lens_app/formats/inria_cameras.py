@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gaussian_lens_app.errors import BadFile
+from gaussian_lens_app.formats.json_file import read_json
 from gaussian_lens_app.formats.lens import checked_lens
-from gaussian_lens_app.formats.shots import Shot, Shots, read_json, rigid
+from gaussian_lens_app.formats.shots import Shot, Shots, rigid
 
 NAME = "cameras.json"
 _KEYS = ("img_name", "width", "height", "position", "rotation", "fx", "fy")
@@ -41,7 +42,7 @@ def _shot(entry: dict, folders: list[Path], path: Path) -> Shot:
         rotation, position = np.asarray(entry["rotation"], float), np.asarray(entry["position"], float)
         camtoworld = rigid(np.concatenate([rotation, position[:, None]], 1), where)
         width, height, fx, fy = int(entry["width"]), int(entry["height"]), float(entry["fx"]), float(entry["fy"])
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise BadFile(f"{where} has values that are no numbers of the expected shape: it is damaged.") from error
     lens = checked_lens("PINHOLE", width, height, (fx, fy, width / 2, height / 2), where)
     return Shot(name, np.linalg.inv(camtoworld), lens, tuple(folder / name for folder in folders))

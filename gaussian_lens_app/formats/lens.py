@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _SMALLEST = 0.25
 """Less than this of a photo's side left by undistorting (COLMAP stops at 0.2): the parameters are nonsense."""
-_LARGEST = 1 << 20
+LARGEST_SIDE = 1 << 20
+"""Pixels; no picture is as long."""
 
 
 def colmap_library() -> ModuleType:
@@ -98,7 +99,7 @@ def checked_lens(model: str, width: int, height: int, params: tuple[float, ...],
     pycolmap = colmap_library()
     if model not in pycolmap.CameraModelId.__members__ or model == "INVALID":
         raise BadFile(f"{where} has the unknown camera model {model!r}: convert it with COLMAP first.")
-    if not (0 < width < _LARGEST and 0 < height < _LARGEST and np.isfinite(params).all()):
+    if not (0 < width < LARGEST_SIDE and 0 < height < LARGEST_SIDE and np.isfinite(params).all()):
         raise BadFile(f"{where} has a camera of {width}x{height} pixels or with infinite parameters: it is damaged.")
     lens = Lens(model, width, height, params)
     camera = lens.colmap()

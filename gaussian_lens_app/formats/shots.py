@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gaussian_lens_app.errors import BadFile, CaptureError, FileError
+from gaussian_lens_app.errors import BadFile, CaptureError
 from gaussian_lens_app.formats.lens import Lens
 from gaussian_lens_app.scene import SparsePoints
 from gaussian_lens_app.scene.photo_file import BROKEN
@@ -74,12 +73,7 @@ def photo_size(path: Path) -> tuple[int, int]:
 
 def rigid(matrix: Any, where: str) -> np.ndarray:
     """(4, 4) pose from 3x4 or 4x4 numbers, its rotation made orthonormal; a uniform scale is taken off."""
-    try:
-        given = np.asarray(matrix, np.float64)
-    except (TypeError, ValueError):
-        given = np.zeros(0)
-    if given.shape not in ((3, 4), (4, 4)) or not np.isfinite(given).all():
-        raise BadFile(f"{where} has a pose that is no 3x4 or 4x4 matrix of numbers: it is damaged.")
+    given = matrix_of(matrix, where, "a pose")
     U, s, Vt = np.linalg.svd(given[:3, :3])
     if s[2] < 1e-9 or s[0] / s[2] > 1.01 or np.linalg.det(given[:3, :3]) < 0:
         raise BadFile(f"{where} has a pose whose upper left 3x3 is no rotation: its axes are skewed or mirrored.")
@@ -88,14 +82,15 @@ def rigid(matrix: Any, where: str) -> np.ndarray:
     return pose
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds."""
+def matrix_of(value: Any, where: str, what: str) -> np.ndarray:
+    """(3, 4) or (4, 4) finite float64; `what` names the value in the error."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise BadFile(f"{path} is not valid JSON ({error}): it is damaged or truncated.") from error
+        given = np.asarray(value, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        given = np.zeros(0)
+    if given.shape not in ((3, 4), (4, 4)) or not np.isfinite(given).all():
+        raise BadFile(f"{where} has {what} that is no 3x4 or 4x4 matrix of numbers: it is damaged.")
+    return given
 
 
 def some(names: list[str], most: int = 8) -> str:

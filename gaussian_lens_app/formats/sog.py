@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from gaussian_lens_app.errors import BadFile, FileError, UnknownFormat
+from gaussian_lens_app.formats.json_file import is_number
 from gaussian_lens_app.formats.limits import GROWTH, SPARE, read_bytes, refuse_bombs
 from gaussian_lens_app.formats.packing import Arrays, blocks, from_smallest_three, logit, new_arrays, scene_file
 from gaussian_lens_app.formats.values import SceneFile
@@ -249,16 +249,9 @@ def _integer(section: dict, key: str, name: str) -> int:
 
 def _numbers(section: dict, key: str, count: int, name: str) -> np.ndarray:
     values = section.get(key)
-    if not isinstance(values, list) or len(values) != count or not all(map(_is_number, values)):
+    if not isinstance(values, list) or len(values) != count or not all(map(is_number, values)):
         raise BadFile(f"{name} has a meta.json whose {key} is no list of {count} numbers: it is damaged.")
     return np.clip(np.array(values, np.float64), -_LARGEST, _LARGEST)
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def part_names(meta: dict) -> Iterator[str]:

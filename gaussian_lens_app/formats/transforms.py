@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from gaussian_lens_app.errors import BadFile, CaptureError
+from gaussian_lens_app.formats.json_file import is_number, read_json
 from gaussian_lens_app.formats.lens import Lens, checked_lens
 from gaussian_lens_app.formats.ply_points import read_points
-from gaussian_lens_app.formats.shots import Shot, Shots, photo_size, read_json, rigid
+from gaussian_lens_app.formats.shots import Shot, Shots, matrix_of, photo_size, rigid
 from gaussian_lens_app.scene import SparsePoints
 
 NAMES = ("transforms.json", "transforms_train.json")
@@ -129,7 +130,7 @@ def _number(values: dict, key: str, where: str, default: float = 0.0) -> float:
     value = values.get(key)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise BadFile(f"{where} has {key} = {str(value)[:40]!r}, which is no number.")
     return float(value)
 
@@ -144,8 +145,8 @@ def _points(data: dict, path: Path) -> SparsePoints | None:
 
 
 def _notes(data: dict, path: Path):
-    applied = data.get("applied_transform")
-    scale = data.get("applied_scale")
-    moved = applied is not None and not np.array_equal(np.asarray(applied, float)[:3], np.eye(4)[:3])
+    applied, scale = data.get("applied_transform"), data.get("applied_scale")
+    stated = np.eye(4) if applied is None else matrix_of(applied, str(path), "an applied_transform")
+    moved = not np.array_equal(stated[:3], np.eye(4)[:3])
     if moved or (scale not in (None, 1, 1.0)):
         yield f"The poses in {path.name} are used as they stand; its writer had moved them (applied_transform)."

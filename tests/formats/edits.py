@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 EXAMPLES = int(os.environ.get("GSR_FUZZ_EXAMPLES", "60"))
 NUMBERS = [0, 1, 2, 3, 127, 128, 255, 256, 65535, 65536, 1 << 24, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
 WORDS = [b"0", b"-1", b"1e999", b"nan", b"4294967295", b"99999999999999999999", b"null", b"[]", b"{}", b'""', b"true"]
-ODD = [None, -1, 0, 1 << 40, 1e300, "", "x", "../a.webp", [], {}, [[]], True, [1] * 5, {"a": 1}]
+ODD = [None, -1, 0, 1 << 40, 1e300, "", "x", "../a.webp", [], {}, [[]], True, [1] * 5, {"a": 1}, math.inf, 10**400]
 """Values of every type, to put where others were."""
 
 fuzzing = settings(

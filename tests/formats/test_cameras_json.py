@@ -1,6 +1,7 @@
 """Cameras alone: what is saved comes back with the same bits, and other programs' files are read."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -56,6 +57,16 @@ def test_missing_keys_are_reported(tmp_path, cameras, key):
     save_cameras(tmp_path / "out.json", cameras)
     data = json.loads((tmp_path / "out.json").read_text())
     del data["cameras"][1][key]
+    (tmp_path / "out.json").write_text(json.dumps(data))
+    with pytest.raises(BadFile, match="camera 1"):
+        load_cameras(tmp_path / "out.json")
+
+
+@pytest.mark.parametrize("value", [math.inf, 10**400, 1 << 40, "wide"])
+def test_an_impossible_size_is_reported(tmp_path, cameras, value):
+    save_cameras(tmp_path / "out.json", cameras)
+    data = json.loads((tmp_path / "out.json").read_text())
+    data["cameras"][1]["width"] = value
     (tmp_path / "out.json").write_text(json.dumps(data))
     with pytest.raises(BadFile, match="camera 1"):
         load_cameras(tmp_path / "out.json")

@@ -1,6 +1,7 @@
 """INRIA's cameras.json, whose photos may be somewhere else."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -39,7 +40,11 @@ def test_damaged_entries_are_reported(tmp_path):
     write_photos(tmp_path, CENTRED)
     path = inria_json(tmp_path, CENTRED, STEMS)
     data = json.loads(path.read_text())
-    for change, words in (({"rotation": "none"}, "no numbers"), ({"fx": 0.0}, "focal length"), ({"width": -1}, "-1x")):
+    changes = [
+        *((key, "no numbers") for key in ({"rotation": "none"}, {"width": math.inf}, {"fx": 10**400})),
+        *(({"rotation": [[10**400] * 3] * 3}, "no numbers"), ({"fx": 0.0}, "focal length"), ({"width": -1}, "-1x")),
+    ]
+    for change, words in changes:
         path.write_text(json.dumps([{**data[0], **change}]))
         with pytest.raises(BadFile, match=words):
             load_capture(tmp_path)

@@ -1,6 +1,7 @@
 """transforms.json of nerfstudio and instant-ngp: intrinsics wherever they stand, OpenGL axes, photos by loose names."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -136,6 +137,12 @@ def test_slightly_skewed_rotations_are_straightened_and_scaled_ones_too(tmp_path
         (lambda d: d.update(camera_model="EQUIRECTANGULAR"), "EQUIRECTANGULAR"),
         (lambda d: d.update(ftheta_p0=1.0), "f-theta"),
         (lambda d: d.update(w=640), "640x240"),
+        (lambda d: d.update(fl_x=10**400), "fl_x = '1000.*no number"),
+        (lambda d: d.update(w=math.inf), "w = 'inf'"),
+        (lambda d: d["frames"][1]["transform_matrix"][0].__setitem__(3, 10**400), "no 3x4 or 4x4"),
+        (lambda d: d.update(applied_transform="x"), "applied_transform that is no 3x4 or 4x4"),
+        (lambda d: d.update(applied_transform=5), "applied_transform that is no 3x4 or 4x4"),
+        (lambda d: d.update(applied_transform=[[10**400] * 4] * 3), "applied_transform that is no 3x4 or 4x4"),
     ],
 )
 def test_each_mistake_has_its_sentence(tmp_path, change, words):
@@ -143,6 +150,12 @@ def test_each_mistake_has_its_sentence(tmp_path, change, words):
     edit(path, change)
     with pytest.raises(GsrError, match=words):
         load_capture(path)
+
+
+def test_json_without_end_is_reported(tmp_path):
+    (tmp_path / "transforms.json").write_text("[" * 100_000)
+    with pytest.raises(BadFile, match="nested too deeply"):
+        load_capture(tmp_path)
 
 
 def test_truncated_json_is_reported(tmp_path):
