@@ -25,6 +25,7 @@ from torch import Tensor
 from gaussian_lens_app.errors import BadFile, FileError
 from gaussian_lens_app.formats.limits import GROWTH, SPARE
 from gaussian_lens_app.formats.torch_file import Stored, described
+from gaussian_lens_app.scene.memory import memory_ran_out
 
 MOST_MEMBERS = 1000
 LONGEST_WORD = 100
@@ -74,7 +75,7 @@ def open_arrays(path: Path) -> Iterator[Contents]:
     except (SafetensorError, *_ZIP) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise FileError(f"{path} cannot be read: {error.strerror}.") from error
-        if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+        if memory_ran_out(error):
             raise
         raise _damaged(path.name, error) from error
 

@@ -26,6 +26,7 @@ from gaussian_lens_app.formats import (
 )
 from gaussian_lens_app.formats.values import Finding, SceneFile
 from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.scene.memory import memory_ran_out
 
 Saver = Callable[..., None]
 """(path, Gaussians, Layout | None, sources, comments, and the format's own options)"""
@@ -89,7 +90,7 @@ def load(path: str | Path) -> SceneFile:
         with np.errstate(all="ignore"):  # what comes of odd numbers is dropped, and counted
             return format.load(path)
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not memory_ran_out(error):
             raise
         raise FileError(f"{path.name} is too large for this machine's memory: close other programs.") from error
 
@@ -117,16 +118,11 @@ def save(
     try:
         format.save(path, gaussians, like.layout if like else None, rows, comments, **options)
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not memory_ran_out(error):
             raise
         raise ExportError(
             f"{path} was not written: memory ran out. Whatever stood there before is unchanged; close other programs."
         ) from error
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Torch's CPU allocator raises a RuntimeError that only its text tells apart."""
-    return isinstance(error, MemoryError) or "allocate memory" in str(error)
 
 
 def losses(path: str | Path, gaussians: Gaussians) -> tuple[str, ...]:

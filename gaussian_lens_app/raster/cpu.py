@@ -15,6 +15,7 @@ from gaussian_lens_app.raster.base import ANTIALIASED, Render, RenderMode
 from gaussian_lens_app.raster.numba_kernels import passes
 from gaussian_lens_app.raster.numba_kernels.layout import pack_view
 from gaussian_lens_app.scene import Camera, Gaussians, Rect
+from gaussian_lens_app.scene.memory import memory_ran_out
 
 
 class CpuRasterizer:
@@ -133,7 +134,7 @@ def _memory_as_device_error() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if not memory_ran_out(error):
             raise
         raise DeviceError(
             "There is not enough memory to draw this scene: close other programs, or render it smaller."

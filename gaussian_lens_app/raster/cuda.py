@@ -30,6 +30,7 @@ from gaussian_lens_app.raster.base import ALPHA_MAX, ALPHA_MIN, ANTIALIASED, NEA
 from gaussian_lens_app.raster.frozen import only_trainable
 from gaussian_lens_app.raster.reference import ReferenceRasterizer
 from gaussian_lens_app.scene import Camera, Gaussians, Rect
+from gaussian_lens_app.scene.memory import memory_ran_out
 
 TILE = 16
 
@@ -249,7 +250,9 @@ class _Probe(torch.autograd.Function):
 def _memory_as_device_error() -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not memory_ran_out(error):
+            raise
         raise DeviceError(
             "The GPU's memory is too small for this scene: close other programs, render smaller, or use --device cpu."
         ) from error

@@ -9,7 +9,7 @@ import pytest
 from exports import NEW, OLD, TARGETS, scene_of, standing
 
 from gaussian_lens_app.errors import ExportError
-from gaussian_lens_app.formats import save, table
+from gaussian_lens_app.formats import save
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -51,7 +51,6 @@ def test_torchs_own_way_of_running_out_of_memory_is_known(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(RuntimeError(text)))
     with pytest.raises(ExportError, match="memory ran out"):
         save(tmp_path / "a.ply", scene_of(NEW))
-    assert not table._out_of_memory(RuntimeError("another error"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space limits are Linux's")
