@@ -21,10 +21,12 @@ from safetensors.torch import save as tensor_bytes
 
 from gaussian_lens_app.errors import BadFile, FileError, GsrError
 from gaussian_lens_app.formats.atomic import export_error, write_atomically
+from gaussian_lens_app.scene.memory import memory_ran_out
 from gaussian_lens_app.session.arrangement import Arrangement
 from gaussian_lens_app.session.events import Event, RegionsChanged, SceneChanged
 from gaussian_lens_app.session.history import Edit
 from gaussian_lens_app.session.looks import Pose
+from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.opening import open_session
 from gaussian_lens_app.session.rebuilding import rebuilt
 from gaussian_lens_app.session.session import Session
@@ -170,28 +172,38 @@ def open_project(
     scene = _found(folder, data["scene"], "scene")
     capture = None if data["capture"] is None else _found(folder, data["capture"], "photos")
     session = open_session(scene, capture, device, **how)
-    if len(session.scene) != data["gaussians"]:
+    try:
+        _refuse_another_count(session, scene, data["gaussians"])
+        bookmarks, up, home = _restored(session, folder, data)
+        project = Project(folder, scene, capture, bookmarks, up, home, _written={edit["key"] for edit in data["edits"]})
+        project.attach(session, quietly=True)
+    except BaseException:
         session.close()
+        raise
+    return session, project
+
+
+def _refuse_another_count(session: Session, scene: Path, count: Any) -> None:
+    if len(session.scene) != count:
         raise FileError(
-            f"{scene} has {len(session.scene)} Gaussians, the project's scene had {data['gaussians']}: "
+            f"{scene} has {len(session.scene)} Gaussians, the project's scene had {count}: "
             "put the scene back that the project was made from."
         )
+
+
+def _restored(session: Session, folder: Path, data: dict[str, Any]) -> tuple[tuple[Pose, ...], Any, Pose | None]:
+    """(bookmarks, which way is up, the first view); the session is as it was after its last finished step."""
     try:
-        session.work, session.left_out = rebuilt(data, lambda key: _tensors(folder, key), session.original)
+        with memory_errors_as_sentences("opening the project", "close other programs"):
+            session.work, session.left_out = rebuilt(data, lambda key: _tensors(folder, key), session.original)
         bookmarks = tuple(pose_of(pose) for pose in data["bookmarks"])
         home = None if data.get("home") is None else pose_of(data["home"])
         up = None if data["up"] is None else tuple(float(value) for value in data["up"])
         if up is not None and len(up) != 3:
             raise ValueError("up is no direction")
-    except GsrError:
-        session.close()
-        raise
+        return bookmarks, up, home
     except _DAMAGED as error:
-        session.close()
         raise BadFile(f"{folder / FILE} is damaged ({_short(error)}): restore it from a copy.") from error
-    project = Project(folder, scene, capture, bookmarks, up, home, _written={edit["key"] for edit in data["edits"]})
-    project.attach(session, quietly=True)
-    return session, project
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -223,6 +235,8 @@ def _tensors(folder: Path, key: int) -> dict[str, Any]:
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # safetensors' own, which its package does not export by name
+        if memory_ran_out(error):
+            raise
         raise BadFile(f"{path} is damaged ({_short(error)}): restore it from a copy.") from error
 
 

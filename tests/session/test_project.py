@@ -12,9 +12,10 @@ import pytest
 from fakes import BOX, Scripted, patch_of, random_scene, result_of, same_bits
 
 from gaussian_lens_app import formats
-from gaussian_lens_app.errors import BadFile, FileError
+from gaussian_lens_app.errors import BadFile, DeviceError, FileError
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session import Session
+from gaussian_lens_app.session import project as project_module
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.project import is_project, new_project, open_project
 
@@ -173,3 +174,27 @@ def test_after_kill_nine_the_last_finished_upgrade_is_there(scene, tmp_path):
     assert len(again.history) == 2
     assert len(again.scene) == 10 - 3 + 4
     again.close()
+
+
+@pytest.mark.parametrize("place", ["rebuilt", "load_tensors"])
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (MemoryError(), DeviceError),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), DeviceError),
+        (KeyError("edits"), BadFile),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_project_that_does_not_open_says_why_and_closes_its_session(worked, monkeypatch, place, problem, told):
+    def fails(*_):
+        raise problem
+
+    closed = []
+    monkeypatch.setattr(project_module, place, fails)
+    monkeypatch.setattr(Session, "close", lambda session: closed.append(session))
+    with pytest.raises(told):
+        open_project(worked[1], "cpu")
+    assert len(closed) == 1
+    monkeypatch.undo()
+    closed[0].close()
