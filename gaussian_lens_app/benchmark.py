@@ -23,7 +23,8 @@ from gaussian_lens_app.evaluation.modes import best_mode
 from gaussian_lens_app.evaluation.protocol import BAND_LIMITED, FULL, INPUT, Benchmark, Outcome, Trial, row_key, run
 from gaussian_lens_app.evaluation.report import Evaluation, versions
 from gaussian_lens_app.evaluation.rows import Row
-from gaussian_lens_app.formats import load, load_capture, save
+from gaussian_lens_app.formats import load, load_capture, save, sog
+from gaussian_lens_app.formats.atomic import make_folder
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, find_method
 from gaussian_lens_app.networks.weights import RELEASED
@@ -189,7 +190,7 @@ def _keeper(folder: Path | None) -> Callable[[Gaussians, Row], None] | None:
 
     def keep(candidate: Gaussians, row: Row) -> None:
         place = "whole" if row.box is None else "_".join(map(str, row.box))
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         method = re.sub(r"[^\w.+=,-]", "_", row.method)  # settings may follow the name, paths among them
         save(folder / f"{Path(row.photo).stem}_{place}_{method}.ply", candidate.to("cpu"))
 
@@ -206,7 +207,7 @@ def _facts(settings: EvaluateSettings, rasterizer: Rasterizer, context: Capture,
         "capture": str(settings.capture),
         "scene": str(settings.scene),
         "scene_name": settings.scene.stem,
-        "scene_sha256": hashlib.sha256(settings.scene.read_bytes()).hexdigest(),
+        "scene_sha256": _sha256(settings.scene),
         "holdout": list(settings.holdout),
         "context_photos": [photo.name for photo in context.photos],
         "test_photos": [photo.name for photo in test.photos],
@@ -217,3 +218,12 @@ def _facts(settings: EvaluateSettings, rasterizer: Rasterizer, context: Capture,
         "weights": {name: release.sha256 for name, release in RELEASED.items()},
         "settings": chosen,
     }
+
+
+def _sha256(scene: Path) -> str:
+    """Of the scene's file; of the files of a folder one after the other."""
+    folder = scene.name == sog.META or sog.is_sog_folder(scene)
+    digest = hashlib.sha256()
+    for path in sog.files_of(scene) if folder else [scene]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -82,11 +82,18 @@ def _run(parse: Callable, argv: list[str] | None) -> int:
     except (KeyboardInterrupt, JobCancelled):
         print("\nStopped.", file=sys.stderr)
         return INTERRUPTED
-    except GsrError as error:
+    except (GsrError, OSError) as error:
         if traceback:
             raise
-        print(error, file=sys.stderr)
+        print(_sentence(error), file=sys.stderr)
         return 1
+
+
+def _sentence(error: Exception) -> str:
+    """Of an error meant for the user, or of a file or a folder that the system would not let us have."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}."
+    return str(error)
 
 
 def _leave(code: int) -> NoReturn:

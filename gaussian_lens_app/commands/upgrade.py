@@ -93,8 +93,10 @@ class Upgrade:
         finally:
             session.close()
         if self.report is not None:
-            text = json.dumps(self._report(before, budget, outcome, results[0]), indent=1)
-            self.report.write_text(text + "\n", encoding="utf-8")
+            from gaussian_lens_app.formats import write_atomically
+
+            with write_atomically(self.report, "w") as file:
+                file.write(json.dumps(self._report(before, budget, outcome, results[0]), indent=1) + "\n")
         self._tell(outcome)
         return 0 if outcome.applied else REFUSED
 

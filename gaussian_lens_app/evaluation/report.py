@@ -13,7 +13,7 @@ from typing import Any
 from gaussian_lens_app.errors import BadFile
 from gaussian_lens_app.evaluation.rows import Row, summarised
 from gaussian_lens_app.evaluation.table import Summary, table
-from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.atomic import make_folder, write_atomically
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Evaluation:
 def write_report(evaluation: Evaluation, path: Path) -> list[Path]:
     """The files written: `path` (JSON), and beside it the table (.md) and the plot (.png)."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with write_atomically(path, "w") as file:
         json.dump(evaluation.to_json(), file, indent=1)
     with write_atomically(path.with_suffix(".md"), "w") as file:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.atomic import make_folder, write_atomically
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Gaussians
@@ -38,7 +38,7 @@ def render_views(
 def write_png(path: Path, rgb: Float[Tensor, "h w 3"]) -> Path:
     """The path, once the whole picture stands there; a failure leaves what was there."""
     pixels = (rgb.detach().clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with write_atomically(path) as file:
         file.write(iio.imwrite("<bytes>", pixels, extension=".png"))
     return path

@@ -21,6 +21,7 @@ _ADVICE = {
     errno.EPERM: "you may not write there; choose another place",
     errno.ENOENT: "the folder does not exist; create it or choose another place",
     errno.ENOTDIR: "its parent is not a folder; choose another place",
+    errno.EEXIST: "it is a file, and a folder is needed; choose another place",
     errno.EISDIR: "it is a folder; give a file name",
     errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
 }
@@ -50,6 +51,14 @@ def write_atomically(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """The folder and those above it, where they are not there yet. ExportError when they cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise export_error(path, error) from error
 
 
 def export_error(path: str | Path, error: OSError) -> ExportError:

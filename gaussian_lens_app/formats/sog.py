@@ -130,6 +130,13 @@ def is_sog_folder(path: Path) -> bool:
         return False
 
 
+def files_of(path: Path) -> list[Path]:
+    """meta.json and the files beside it that it names, of a scene given by its folder or its meta.json."""
+    folder = path if path.is_dir() else path.parent
+    names = {name for name in part_names(json.loads((folder / META).read_bytes())) if name == Path(name).name}
+    return [folder / META, *(folder / name for name in sorted(names) if (folder / name).is_file())]
+
+
 def looks(head: bytes) -> bool:
     """Whether a file's first bytes are a zip's, or a meta.json's."""
     return head.startswith(b"PK\x03\x04") or (head.lstrip()[:1] == b"{" and b'"means"' in head and b'"mins"' in head)

@@ -20,7 +20,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensor_bytes
 
 from gaussian_lens_app.errors import BadFile, FileError, GsrError
-from gaussian_lens_app.formats.atomic import export_error, write_atomically
+from gaussian_lens_app.formats.atomic import make_folder, write_atomically
 from gaussian_lens_app.scene.memory import memory_ran_out
 from gaussian_lens_app.session.arrangement import Arrangement
 from gaussian_lens_app.session.events import Event, RegionsChanged, SceneChanged
@@ -82,10 +82,7 @@ class Project:
                 json.dump(self._json(work, now, edits), file, indent=1)
 
     def _write_patches(self, edits: Iterable[Edit]) -> None:
-        try:
-            (self.folder / PATCHES).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise export_error(self.folder, error) from error
+        make_folder(self.folder / PATCHES)
         for edit in edits:
             if edit.key not in self._written:
                 with write_atomically(self._patch(edit.key)) as file:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from gaussian_lens_app.evaluation.judge import Verdict
-from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.atomic import make_folder, write_atomically
 from gaussian_lens_app.scene import Gaussians, Patch
 from gaussian_lens_app.upgrade.engines import Done
 from gaussian_lens_app.upgrade.request import UpgradeRequest
@@ -26,7 +26,7 @@ class Store:
 
     def __init__(self, folder: Path, request: UpgradeRequest):
         self.folder, self.stamp = folder, stamp_of(request)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def keep(self, done: Done) -> None:
         """Write a block in one step."""

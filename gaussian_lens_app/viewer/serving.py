@@ -80,7 +80,7 @@ def _open(scene: Path, capture: Path | None, device: str, project: Path | None) 
         return session, None
     try:
         return session, new_project(project, scene, capture, session)
-    except GsrError:
+    except BaseException:
         session.close()
         raise
 

@@ -60,6 +60,19 @@ def test_upgrade_keeps_the_bits_of_what_it_leaves_alone(files, tmp_path):
     assert len(before - after) <= touched["changed"] + touched["removed"]
 
 
+def test_a_report_that_cannot_be_written_is_one_sentence_and_leaves_the_old_one(
+    files, tmp_path, capsys, monkeypatch, small_files_only
+):
+    report = tmp_path / "report.json"
+    report.write_text("{}")
+    monkeypatch.setattr("gaussian_lens_app.session.Session.export", lambda *_: None)
+    arguments = ["upgrade", files.scene, "--capture", files.capture, *BOX, "--method", "pixels", "--force"]
+    with small_files_only(100):
+        assert gsr(*arguments, "-o", tmp_path / "out.ply", "--report", report) == 1
+    assert "report.json was not written" in capsys.readouterr().err
+    assert report.read_text() == "{}"
+
+
 @pytest.mark.parametrize("way", ["its name", "a link", "another way there", "the report"])
 def test_an_upgrade_never_writes_over_the_scene_it_reads(files, tmp_path, capsys, way):
     scene, other = tmp_path / "scene.ply", tmp_path / "other.ply"

@@ -95,6 +95,20 @@ def test_rows_of_other_settings_are_not_taken_over(folder, tmp_path, monkeypatch
     assert len(run.rows.read_text().splitlines()) == 2
 
 
+def test_a_scene_may_be_a_folder_whose_every_file_counts(folder, tmp_path):
+    save(tmp_path / "sog" / "meta.json", load(folder / "scene.ply").gaussians)
+
+    def told(scene: Path) -> str:
+        run = dataclasses.replace(settings(folder, methods=("input",)), scene=scene)
+        return evaluate(run, rasterizer=RASTERIZER).facts["scene_sha256"]
+
+    before = told(tmp_path / "sog")
+    assert told(tmp_path / "sog" / "meta.json") == before
+    picture = next((tmp_path / "sog").glob("sh0*.webp"))
+    iio.imwrite(picture, iio.imread(picture)[::-1], lossless=True, exact=True)
+    assert told(tmp_path / "sog") != before
+
+
 def test_smaller_photos_can_be_asked_for(folder):
     run = settings(folder, methods=("input",), photo_long_side=32, test_long_side=48, whole=True)
     (row,) = evaluate(run, rasterizer=RASTERIZER).rows

@@ -76,7 +76,14 @@ def test_wrong_arguments_are_exit_code_2():
 
 
 @pytest.mark.parametrize(
-    ("problem", "code"), [(KeyboardInterrupt(), 130), (JobCancelled("stopped"), 130), (BadFile("It is broken."), 1)]
+    ("problem", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (JobCancelled("stopped"), 130),
+        (BadFile("It is broken."), 1),
+        (PermissionError(13, "Permission denied", "photos"), 1),
+        (OSError("no such server"), 1),
+    ],
 )
 def test_what_ends_a_command_decides_its_exit_code(monkeypatch, capsys, problem, code):
     @dataclasses.dataclass
@@ -89,6 +96,12 @@ def test_what_ends_a_command_decides_its_exit_code(monkeypatch, capsys, problem,
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_a_path_that_cannot_be_looked_at_is_named(capsys):
+    for name in ("x" * 300, "x" * 300 + ".json"):
+        assert cli.main(["inspect", name]) == 1
+        assert capsys.readouterr().err.endswith(f"{name}: File name too long.\n")
 
 
 def test_a_thread_at_work_does_not_spoil_the_exit_code():

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scenes import board
 
-from gaussian_lens_app.errors import JobCancelled, NeedsMissing, NothingSelected
+from gaussian_lens_app.errors import ExportError, JobCancelled, NeedsMissing, NothingSelected
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.methods import METHODS, Budget, Needs, Scope
 from gaussian_lens_app.raster import ANTIALIASED
@@ -160,6 +160,12 @@ def test_damaged_files_and_those_of_another_request_are_made_again(made, fast_ra
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])
     assert store.find(7) is None
+
+
+def test_a_file_where_the_folder_of_parts_should_be_is_told(made, fast_rasterizer, tmp_path):
+    (tmp_path / "work").write_text("a file")
+    with pytest.raises(ExportError, match=r"work was not written: .*choose another"):
+        Store(tmp_path / "work", request_for(made, fast_rasterizer))
 
 
 def test_a_block_that_fails_stays_as_it_was(made, fast_rasterizer, monkeypatch):

@@ -11,6 +11,7 @@ from gaussian_lens_app import formats
 from gaussian_lens_app.errors import FileError
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.scene import Box, Camera, Gaussians, Patch, Region
+from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.project import new_project, open_project
@@ -147,6 +148,21 @@ def project_of(scene: Path, folder: Path) -> Path:
 
 def open_scene(scene: Path):
     return serving._open(scene, None, "cpu", None)
+
+
+@pytest.mark.parametrize("problem", [FileError("No."), PermissionError(13, "Permission denied"), KeyboardInterrupt()])
+def test_a_session_without_its_project_is_closed(monkeypatch, scene, tmp_path, problem):
+    def fails(*_):
+        raise problem
+
+    closed = []
+    monkeypatch.setattr(serving, "new_project", fails)
+    monkeypatch.setattr(Session, "close", lambda session: closed.append(session))
+    with pytest.raises(type(problem)):
+        serving._open(scene, None, "cpu", tmp_path / "work")
+    assert len(closed) == 1
+    monkeypatch.undo()
+    closed[0].close()
 
 
 def test_another_scene_is_not_opened_as_the_projects_own(serve, scene, tmp_path):
