@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,7 +15,8 @@ from safetensors.torch import save
 
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.formats.atomic import make_folder, write_atomically
-from gaussian_lens_app.scene import Gaussians, Patch
+from gaussian_lens_app.networks.weights import RELEASED
+from gaussian_lens_app.scene import Gaussians, Patch, Photo
 from gaussian_lens_app.upgrade.engines import Done
 from gaussian_lens_app.upgrade.request import UpgradeRequest
 
@@ -22,15 +24,19 @@ FIELDS = tuple(field.name for field in dataclasses.fields(Gaussians))
 
 
 class Store:
-    """A folder with a file a block; files of another request are not taken for this one's."""
+    """A folder with a file a block; files of another request, or of photos changed since, are not taken for this one's.
 
-    def __init__(self, folder: Path, request: UpgradeRequest):
-        self.folder, self.stamp = folder, stamp_of(request)
+    A photo that was or is not there speaks against no block: those that wanted it could not be made, and were not kept.
+    """
+
+    def __init__(self, folder: Path, request: UpgradeRequest, parts: int):
+        self.folder, self.stamp, self.states = folder, stamp_of(request, parts), _states(request)
         make_folder(folder)
 
     def keep(self, done: Done) -> None:
         """Write a block in one step."""
-        facts = {"stamp": self.stamp, "verdict": dataclasses.asdict(done.verdict), "seconds": done.seconds}
+        facts = {"stamp": self.stamp, "photos": self.states, "seconds": done.seconds}
+        facts["verdict"] = dataclasses.asdict(done.verdict)
         tensors: dict[str, torch.Tensor] = {}
         if done.patch is not None:
             facts["provenance"] = done.patch.provenance
@@ -47,10 +53,11 @@ class Store:
             with safe_open(self._path(number), framework="pt") as file:
                 facts = json.loads((file.metadata() or {})["facts"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  no dictionary
-            if facts["stamp"] != self.stamp:
+            known = facts["photos"]
+            if facts["stamp"] != self.stamp or any(known.get(name, now) != now for name, now in self.states.items()):
                 return None
             return Done(number, _patch(tensors, facts), Verdict(**facts["verdict"]), facts["seconds"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError):
             return None
 
     def _path(self, number: int) -> Path:
@@ -64,12 +71,38 @@ def _patch(tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> Patch | N
     return Patch(tensors["removed"], added, tensors["parents"], None, facts["provenance"], tensors.get("kinds"))
 
 
-def stamp_of(request: UpgradeRequest) -> str:
-    """A name for what a request asks: another scene, other photos, another method or budget has another."""
+def stamp_of(request: UpgradeRequest, parts: int) -> str:
+    """A name for what a request asks: another scene, cut otherwise, other photos, cameras or weights, another method or
+    budget has another. Files of photos are told apart by `_states`."""
     digest = hashlib.sha256()
     for _, tensor in request.scene.tensors():
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    names = [] if request.capture is None else [photo.name for photo in request.capture.photos]
+        digest.update(_bytes(tensor))
+    for photo in _photos(request):
+        camera = photo.camera
+        digest.update(_bytes(camera.viewmat) + _bytes(camera.K))
+        digest.update(repr((photo.name, camera.width, camera.height)).encode())
+        if isinstance(photo.source, torch.Tensor):
+            digest.update(_bytes(photo.source))
     asked = [request.method, dataclasses.asdict(request.budget), dataclasses.asdict(request.mode)]
-    digest.update(json.dumps([*asked, request.judge, request.seed, names]).encode())
+    weights = {name: released.sha256 for name, released in RELEASED.items()}
+    digest.update(json.dumps([*asked, request.judge, request.seed, parts, weights]).encode())
     return digest.hexdigest()
+
+
+def _states(request: UpgradeRequest) -> dict[str, list[int]]:
+    """Size and time of each photo's file that is there."""
+    states = {}
+    for photo in _photos(request):
+        if isinstance(photo.source, Path):
+            with contextlib.suppress(OSError):
+                found = photo.source.stat()
+                states[photo.name] = [found.st_size, found.st_mtime_ns]
+    return states
+
+
+def _photos(request: UpgradeRequest) -> tuple[Photo, ...]:
+    return () if request.capture is None else request.capture.photos
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().numpy().tobytes()

@@ -44,7 +44,7 @@ def upgrade_by_blocks(
     began = time.monotonic()
     parts = parts_of(request.scene, most)
     budget = Budget(min(SECONDS, request.budget.seconds / len(parts)), max(1, request.budget.gaussians // len(parts)))
-    store = None if folder is None else Store(folder, request)
+    store = None if folder is None else Store(folder, request, len(parts))
     finished: list[Done] = []
     shown = 0.0
     try:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from scenes import board
 from gaussian_lens_app.errors import ExportError, JobCancelled, NeedsMissing, NothingSelected
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.methods import METHODS, Budget, Needs, Scope
+from gaussian_lens_app.networks.weights import RELEASED, Released
 from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Capture, Patch
@@ -144,28 +146,68 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(made, fast_rasterizer, shif
     assert shift.ran == 0
 
 
+def part_seven(made) -> Done:
+    patch = Patch(torch.tensor([3, 5]), made.scene.take(torch.tensor([3])), torch.tensor([3]), provenance={"a": 1})
+    return Done(7, patch, Verdict(True, True, 1.0, 0.1, "p", "Said."), 2.0)
+
+
 def test_damaged_files_and_those_of_another_request_are_made_again(made, fast_rasterizer, shift, tmp_path):
     request = request_for(made, fast_rasterizer)
-    store = Store(tmp_path, request)
-    patch = Patch(torch.tensor([3, 5]), made.scene.take(torch.tensor([3])), torch.tensor([3]), provenance={"a": 1})
-    store.keep(Done(7, patch, Verdict(True, True, 1.0, 0.1, "p", "Said."), 2.0))
+    store = Store(tmp_path, request, 8)
+    done = part_seven(made)
+    store.keep(done)
     found = store.find(7)
-    assert torch.equal(found.patch.removed, patch.removed)
+    assert torch.equal(found.patch.removed, done.patch.removed)
     assert found.patch.provenance == {"a": 1}
     assert found.verdict.gain_db == 1.0
     assert store.find(8) is None
     other = dataclasses.replace(request, seed=1)
-    assert stamp_of(other) != stamp_of(request)
-    assert Store(tmp_path, other).find(7) is None
+    assert Store(tmp_path, other, 8).find(7) is None
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])
     assert store.find(7) is None
 
 
+def with_first(capture: Capture, **changes) -> Capture:
+    """The capture with another first photo."""
+    return Capture((dataclasses.replace(capture.photos[0], **changes), *capture.photos[1:]))
+
+
+def test_other_photos_cameras_parts_and_weights_have_other_stamps(made, fast_rasterizer, monkeypatch):
+    request, photo = request_for(made, fast_rasterizer), made.capture.photos[0]
+    moved = dataclasses.replace(photo.camera, viewmat=photo.camera.viewmat + 0.1)
+    zoomed = dataclasses.replace(photo.camera, K=photo.camera.K * 1.1)
+    others = [
+        with_first(made.capture, name="another"),
+        with_first(made.capture, camera=moved),
+        with_first(made.capture, camera=zoomed),
+        with_first(made.capture, source=255 - photo.load()),
+        made.capture.only([0, 1, 2]),
+    ]
+    stamps = [stamp_of(dataclasses.replace(request, capture=other), 8) for other in others]
+    stamps += [stamp_of(request, 8), stamp_of(request, 9), stamp_of(dataclasses.replace(request, seed=1), 8)]
+    monkeypatch.setitem(RELEASED, "sr3r", Released("sr3r.safetensors", "0" * 64))
+    stamps.append(stamp_of(request, 8))
+    assert len(set(stamps)) == len(stamps)
+    assert stamp_of(request, 8) == stamps[-1]
+
+
+def test_parts_made_from_a_photo_that_was_changed_are_made_again(made, fast_rasterizer, photos_on_disk, tmp_path):
+    request, path = request_for(made, fast_rasterizer, capture=photos_on_disk), photos_on_disk.photos[0].source
+    Store(tmp_path / "work", request, 8).keep(part_seven(made))
+    assert Store(tmp_path / "work", request, 8).find(7) is not None
+    content = path.read_bytes()
+    path.unlink()  # a photo out of reach says nothing against what was made from it
+    assert Store(tmp_path / "work", request, 8).find(7) is not None
+    path.write_bytes(content)
+    os.utime(path, ns=(1, 1))
+    assert Store(tmp_path / "work", request, 8).find(7) is None
+
+
 def test_a_file_where_the_folder_of_parts_should_be_is_told(made, fast_rasterizer, tmp_path):
     (tmp_path / "work").write_text("a file")
     with pytest.raises(ExportError, match=r"work was not written: .*choose another"):
-        Store(tmp_path / "work", request_for(made, fast_rasterizer))
+        Store(tmp_path / "work", request_for(made, fast_rasterizer), 8)
 
 
 def test_a_block_that_fails_stays_as_it_was(made, fast_rasterizer, monkeypatch):
