@@ -24,7 +24,7 @@ from gaussian_lens_app.evaluation.protocol import BAND_LIMITED, FULL, INPUT, Ben
 from gaussian_lens_app.evaluation.report import Evaluation, versions
 from gaussian_lens_app.evaluation.rows import Row
 from gaussian_lens_app.formats import load, load_capture, save, sog
-from gaussian_lens_app.formats.atomic import make_folder
+from gaussian_lens_app.formats.atomic import make_folder, write_atomically
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, find_method
 from gaussian_lens_app.networks.weights import RELEASED
@@ -166,12 +166,12 @@ def _all_rows(
         return tuple(run(benchmark, settings.methods, report))
     stamp = json.dumps(facts, sort_keys=True)
     rows = _finished(settings.rows, stamp)
-    if not rows:
-        settings.rows.parent.mkdir(parents=True, exist_ok=True)
-        settings.rows.write_text(stamp + "\n")
+    make_folder(settings.rows.parent)
+    with write_atomically(settings.rows, "w") as file:  # anew: the next row would join one that was cut off
+        file.writelines(line + "\n" for line in (stamp, *map(_line, rows)))
     for row in run(benchmark, settings.methods, report, frozenset(map(row_key, rows))):
         with settings.rows.open("a") as file:
-            file.write(json.dumps(row.to_json()) + "\n")
+            file.write(_line(row) + "\n")
         rows.append(row)
     return tuple(rows)
 
@@ -180,8 +180,20 @@ def _finished(path: Path, stamp: str) -> list[Row]:
     """Rows of an earlier run of exactly this benchmark; none where anything differs."""
     if not path.exists():
         return []
-    first, *lines = path.read_text().splitlines() or [""]
-    return [Row.from_json(json.loads(line)) for line in lines if line.endswith("}")] if first == stamp else []
+    first, *lines = path.read_text(errors="replace").splitlines() or [""]
+    return [row for line in lines if (row := _row(line)) is not None] if first == stamp else []
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row.to_json())
+
+
+def _row(line: str) -> Row | None:
+    """None for a line that was cut off, or joined by the next one."""
+    try:
+        return Row.from_json(json.loads(line))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _keeper(folder: Path | None) -> Callable[[Gaussians, Row], None] | None:

@@ -83,6 +83,22 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(folder, tmp_path, monkeypat
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("torn", ["a row cut off", "two rows on one line", "a row cut off after a bracket"])
+def test_a_row_that_was_cut_off_is_measured_again(folder, tmp_path, monkeypatch, torn):
+    run = settings(folder, rows=tmp_path / "rows.jsonl")
+    first = evaluate(run, rasterizer=RASTERIZER)
+    stamp, one, two = run.rows.read_text().splitlines()
+    broken = {"a row cut off": two[:50], "two rows on one line": two[:50] + two + "\n"}
+    run.rows.write_text("\n".join([stamp, one, broken.get(torn, two[: two.index("}") + 1])]))
+    monkeypatch.setattr(benchmark, "_upgraded", lambda trial, report: refuse())
+    again = evaluate(run, rasterizer=RASTERIZER)
+    assert again.rows[0] == first.rows[0]
+    assert len(again.rows) == 2
+    assert evaluate(run, rasterizer=RASTERIZER).rows == again.rows
+    lines = run.rows.read_text().splitlines()[1:]
+    assert [benchmark.Row.from_json(json.loads(line)) for line in lines] == list(again.rows)
+
+
 def refuse():
     raise MethodError("Not today.")
 
