@@ -14,8 +14,6 @@ from gaussian_lens_app.networks.residuals import own_axes
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import SH_C0, Gaussians
 
-GRADIENTS = 14
-"""Numbers per Gaussian and photo: mean (3), log scale (3), rotation (3), logit, colour (3), squared residual."""
 RING_WEIGHT = 0.1
 """Weight of a window's pixels outside the region's mask."""
 
@@ -26,7 +24,8 @@ class Look:
 
     render: Render
     gradients: Float[Tensor, "P 14"]
-    """Descent directions of half the squared residual, divided by the blending weight; see `look`."""
+    """Descent directions of half the squared residual, divided by the blending weight; see `look`. In order: mean (3),
+    log scale (3), rotation (3), logit, colour (3), squared residual."""
     weights: Float[Tensor, "P"]
     """Blending weight in the window, pixels."""
     screen: Float[Tensor, "P 4"] | None = None

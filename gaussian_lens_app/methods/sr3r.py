@@ -87,12 +87,12 @@ class SR3R:
             if parts and time.monotonic() > deadline:
                 break
             parts.append(self._run(task, network, piece, photos, split))
-            task.preview(self._patch(task, parts, photos, derived, len(todo)))
+            task.preview(self._patch(parts, photos, derived, len(todo)))
         if not any(len(part.rows) for part in parts):
             raise MethodError(
                 "No two photos show enough of any Gaussian here to sharpen it: try `split`, or more photos."
             )
-        return self._patch(task, parts, photos, derived, len(todo))
+        return self._patch(parts, photos, derived, len(todo))
 
     def _network(self, device: str) -> Network:
         weights = self.settings.weights
@@ -149,7 +149,7 @@ class SR3R:
         large = torch.zeros(count, device=weights.device).index_add(0, parents, (~small).float())
         return ((shown > self.settings.least_seen).sum(1) >= min(2, weights.shape[1])) & (large == 0)
 
-    def _patch(self, task: Task, parts: Sequence[Part], photos: Sequence[Photo], derived: bool, count: int) -> Patch:
+    def _patch(self, parts: Sequence[Part], photos: Sequence[Photo], derived: bool, count: int) -> Patch:
         provenance = {
             "method": self.name,
             "kind": "derived" if derived else "learned",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gaussian_lens_app.networks.point_transformer import squashed
 
-MEAN, SCALE, TURN, LOGIT, COLOUR, ENERGY = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10), slice(10, 13), 13
+MEAN, SCALE, TURN, LOGIT, COLOUR = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 10), slice(10, 13)
 PER_VIEW = 14
 POOLED = 3 * 13 + 2 + 1
 

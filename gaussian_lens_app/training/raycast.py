@@ -14,7 +14,7 @@ from gaussian_lens_app.raster.numba_kernels.jit import kernel
 from gaussian_lens_app.scene import Camera
 
 RECTANGLE, SPHERE, CYLINDER = range(3)
-KIND, CENTRE, U, V, A, B, TEXTURE, PERIOD, GLOSS, FIELDS = 0, 1, 4, 7, 10, 11, 12, 13, 14, 15
+KIND, CENTRE, U, V, A, B, TEXTURE, PERIOD, GLOSS = 0, 1, 4, 7, 10, 11, 12, 13, 14
 SUPERSAMPLES = 2
 """Rays a side of a pixel."""
 

@@ -162,7 +162,7 @@ def backward(inputs: Inputs, listing: Listing, images: Images, grads: Gradients,
     result["probe"] = np.empty((count if asked.probe else 0, 4), np.float32)
     run(
         projection_grad.project_grad, inputs.means, inputs.quats, inputs.log_scales, inputs.logit_opacities,
-        inputs.sh0, inputs.shN, inputs.degree, inputs.view, listing.splats, listing.pairs, listing.slots,
+        inputs.shN, inputs.degree, inputs.view, listing.splats, listing.pairs, listing.slots,
         listing.tile_of, asked.trainable, per_slot, *result.values(),
     )  # fmt: skip
     result["features"] = np.empty((count, channels), np.float32)

@@ -49,7 +49,7 @@ BLOCK = 512
 
 @kernel
 def project_grad(
-    means, quats, log_scales, logit_opacities, sh0, shN, degree, view,
+    means, quats, log_scales, logit_opacities, shN, degree, view,
     splats, pairs, slots, tile_of, trainable, per_slot,
     v_means, v_quats, v_log_scales, v_logit_opacities, v_sh0, v_shN, v_probe, tickets,
 ):  # fmt: skip
@@ -81,7 +81,7 @@ def project_grad(
             opacity = 1 / (1 + float(odds[n]))
             shape_grad(means, quats, i, scales_of(scales, n), opacity, view, sums,
                        v_means, v_quats, v_log_scales, v_logit_opacities, v_probe)  # fmt: skip
-            color_grad(means, sh0, shN, degree, i, view, splats[i], sums, basis, slopes, v_means, v_sh0, v_shN)
+            color_grad(means, shN, degree, i, view, splats[i], sums, basis, slopes, v_means, v_sh0, v_shN)
 
 
 @inline_jit
@@ -186,7 +186,7 @@ def scale_and_quat_grad(
 
 
 @inline_jit
-def color_grad(means, sh0, shN, degree, i, view, drawn, sums, basis, slopes, v_means, v_sh0, v_shN):
+def color_grad(means, shN, degree, i, view, drawn, sums, basis, slopes, v_means, v_sh0, v_shN):
     """Gradients to the harmonics, and through the viewing direction to the centre; a colour clamped at 0 has none."""
     x, y, z, distance = view_direction(means, i, view)
     fill_basis(degree, x, y, z, basis)
