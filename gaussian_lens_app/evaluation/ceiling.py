@@ -17,6 +17,7 @@ from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
 from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.optimize.scene import OptimizeSettings, optimize_scene
 from gaussian_lens_app.optimize.start import extent_of
+from gaussian_lens_app.places import cache_folder
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Capture, Gaussians
 
@@ -56,11 +57,6 @@ def full_scene(
     done = optimize_scene(start, context, optimize, rasterizer, strategy, extent, report).to("cpu")
     _keep(path, dict(done.tensors()))
     return done
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this program."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaussian_lens_app"
 
 
 def _key(scene: Gaussians, context: Capture, mode: RenderMode, settings: FullSettings, rasterizer: str) -> str:

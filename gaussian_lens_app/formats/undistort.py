@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,20 +13,11 @@ from gaussian_lens_app.errors import CaptureError, ExportError
 from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.formats.lens import Lens, colmap_library
 from gaussian_lens_app.jobs.report import Report
+from gaussian_lens_app.places import cache_folder
 from gaussian_lens_app.scene.photo_file import read_pixels
 
 _VERSION = 2
 """Part of the key: raise it when the pixels would come out differently."""
-
-
-def cache_folder() -> Path:
-    """Where this program keeps what it can make again."""
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "gaussian_lens_app"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "gaussian_lens_app" / "cache"
-    base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    return base / "gaussian_lens_app"
 
 
 def undistort_all(photos: list[tuple[Path, Lens]], report: Report) -> list[Path]:

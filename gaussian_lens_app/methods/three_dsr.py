@@ -12,7 +12,6 @@ import torch
 
 from gaussian_lens_app.errors import JobCancelled, MethodError
 from gaussian_lens_app.formats.atomic import write_atomically
-from gaussian_lens_app.formats.undistort import cache_folder
 from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.three_dsr_rounds import Rounds, RoundSettings, State
@@ -21,6 +20,7 @@ from gaussian_lens_app.optimize.density import AdaptiveSettings
 from gaussian_lens_app.optimize.joint import JointSettings
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.optimize.start import extent_of
+from gaussian_lens_app.places import cache_folder
 from gaussian_lens_app.priors import AnyPrior, PriorSource, is_diffusion, load_prior
 from gaussian_lens_app.scene import Patch
 

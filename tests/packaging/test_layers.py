@@ -12,7 +12,7 @@ PACKAGE = Path(gaussian_lens_app.__file__).parent
 NAME = PACKAGE.name
 
 LAYERS = (
-    {"errors"},
+    {"errors", "places"},
     {"scene"},
     {"networks", "raster", "formats", "jobs"},
     {"backbones", "methods", "select", "optimize", "evaluation", "lineages", "priors", "training"},

@@ -13,6 +13,8 @@ from typing import Any
 import numba
 import numba.core.config
 
+from gaussian_lens_app.places import cache_folder
+
 FLOAT_RULES = {"contract", "nsz", "arcp"}
 """Fused multiply-add and reciprocals; no reordering, so a result does not depend on how a loop was unrolled."""
 
@@ -38,8 +40,7 @@ def cache_dir() -> Path:
     """A folder named after the kernels' own text: numba alone would miss a change in a helper's file."""
     text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     key = hashlib.sha256(text + numba.__version__.encode()).hexdigest()[:16]
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gaussian_lens_app" / "kernels"
-    for folder in (base, Path(tempfile.gettempdir()) / f"gaussian_lens_app-{os.getuid()}"):
+    for folder in (cache_folder() / "kernels", Path(tempfile.gettempdir()) / f"gaussian_lens_app-{os.getuid()}"):
         try:
             (folder / key).mkdir(parents=True, exist_ok=True)
         except OSError:
