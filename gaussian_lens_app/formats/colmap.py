@@ -18,6 +18,7 @@ from gaussian_lens_app.errors import BadFile, FileError
 from gaussian_lens_app.formats.lens import Lens, checked_lens, model_of_id
 from gaussian_lens_app.formats.shots import Shot, Shots, existing, holds_photos
 from gaussian_lens_app.scene import SparsePoints
+from gaussian_lens_app.scene.gaussians import rotations
 
 _PHOTO_FOLDERS = ("images", "input", "images_2", "images_4", "images_8", "")
 
@@ -69,16 +70,10 @@ def _photo_folders(capture: Path, model: Path, names: list[str]) -> list[Path]:
 
 def _viewmat(pose: np.ndarray, model: Path) -> np.ndarray:
     """(4, 4) from a wxyz quaternion and a translation, world to camera."""
-    norm = np.linalg.norm(pose[:4])
-    if not np.isfinite(pose).all() or norm < 1e-9:
+    if not np.isfinite(pose).all() or np.linalg.norm(pose[:4]) < 1e-9:
         raise BadFile(f"{model} has a photo whose pose is no rotation and translation: it is damaged.")
-    w, x, y, z = pose[:4] / norm
     viewmat = np.eye(4)
-    viewmat[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
+    viewmat[:3, :3] = rotations(torch.from_numpy(pose[None, :4]))[0].numpy()
     viewmat[:3, 3] = pose[4:]
     return viewmat
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gaussian_lens_app.errors import BadFile
 from gaussian_lens_app.formats.checks import usable
+from gaussian_lens_app.formats.frames import quaternions
 from gaussian_lens_app.formats.limits import BLOCK, refuse_bombs
 from gaussian_lens_app.formats.named_arrays import Contents, Named, open_arrays
 from gaussian_lens_app.formats.values import Finding, SceneFile
@@ -197,7 +198,7 @@ def _world(
             f"{path.name} keeps rotations in camera axes but not the cameras that they belong to: add its extrinsics "
             "(camera to world, one a view; Gaussians view by view) or its covariances."
         )
-    cameras = _quats_of(views).repeat_interleave(len(quats) // len(views), 0)
+    cameras = quaternions(views.double()).float().repeat_interleave(len(quats) // len(views), 0)
     return _product(cameras, torch.nn.functional.normalize(own, dim=-1))
 
 
@@ -211,38 +212,8 @@ def _decomposed_block(covariances: Float[Tensor, "N 3 3"]) -> tuple[Float[Tensor
     finite = torch.isfinite(covariances).flatten(1).all(1)
     whole = torch.where(finite[:, None, None], covariances, torch.eye(3))
     values, vectors = torch.linalg.eigh(whole.double())
-    vectors = vectors * torch.linalg.det(vectors).sign()[:, None, None]
     log_scales = 0.5 * values.clamp_min(1e-20).log().float()
-    return _quats_of(vectors.float()), log_scales.masked_fill(~finite[:, None], torch.nan)
-
-
-def _quats_of(R: Float[Tensor, "N 3 3"]) -> Float[Tensor, "N 4"]:
-    """Unit quaternions wxyz of rotation matrices: of the four formulas the one whose divisor is largest."""
-    m = R.double()
-    trace = m.diagonal(dim1=1, dim2=2)
-    squares = torch.stack(
-        [
-            1 + trace.sum(-1),
-            1 + trace[:, 0] - trace[:, 1] - trace[:, 2],
-            1 - trace[:, 0] + trace[:, 1] - trace[:, 2],
-            1 - trace[:, 0] - trace[:, 1] + trace[:, 2],
-        ],
-        -1,
-    )
-    wx, wy, wz = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
-    xy, xz, yz = m[:, 1, 0] + m[:, 0, 1], m[:, 2, 0] + m[:, 0, 2], m[:, 2, 1] + m[:, 1, 2]
-    w, x, y, z = squares.unbind(-1)
-    products = torch.stack(
-        [
-            torch.stack([w, wx, wy, wz], -1),
-            torch.stack([wx, x, xy, xz], -1),
-            torch.stack([wy, xy, y, yz], -1),
-            torch.stack([wz, xz, yz, z], -1),
-        ],
-        1,
-    )
-    best = products[torch.arange(len(m)), squares.argmax(-1)]
-    return torch.nn.functional.normalize(best, dim=-1).float()
+    return quaternions(vectors).float(), log_scales.masked_fill(~finite[:, None], torch.nan)
 
 
 def _product(p: Float[Tensor, "N 4"], q: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import torch
 
 from gaussian_lens_app.errors import BadFile, UnknownFormat
 from gaussian_lens_app.formats.frames import RUB, swap_rub, transformed
@@ -25,6 +25,7 @@ from gaussian_lens_app.formats.limits import need, read_bytes, refuse_bombs
 from gaussian_lens_app.formats.packing import Arrays, log_scale, logit, new_arrays, scene_file
 from gaussian_lens_app.formats.values import Finding, SceneFile
 from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.scene.gaussians import rotations
 
 NAME = "glTF"
 MAGIC = b"glTF"
@@ -252,16 +253,10 @@ def _matrix(node: dict, name: str) -> np.ndarray:
     if "translation" in node:
         moved[:3, 3] = _floats(node, "translation", 3, name)
     if "rotation" in node:
-        x, y, z, w = _floats(node, "rotation", 4, name)
-        norm = math.sqrt(x * x + y * y + z * z + w * w)
-        if not norm > 0:
+        quaternion = np.roll(_floats(node, "rotation", 4, name), 1)
+        if not np.linalg.norm(quaternion) > 1e-12:
             raise BadFile(f"{name} has a node with a zero rotation: it is damaged.")
-        x, y, z, w = x / norm, y / norm, z / norm, w / norm
-        turned[:3, :3] = [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
+        turned[:3, :3] = rotations(torch.from_numpy(quaternion[None]))[0].numpy()
     if "scale" in node:
         scaled[[0, 1, 2], [0, 1, 2]] = _floats(node, "scale", 3, name)
     return moved @ turned @ scaled
