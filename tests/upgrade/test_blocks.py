@@ -173,6 +173,31 @@ def test_a_block_that_fails_stays_as_it_was(made, fast_rasterizer, monkeypatch):
     assert not result.verdict.accepted
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory\nframe #0"), "RuntimeError: DefaultCPUAllocator"),
+        (torch.linalg.LinAlgError("It is singular."), "_LinAlgError: It is singular."),
+        (MemoryError(), "MemoryError."),
+    ],
+)
+def test_an_error_of_any_kind_costs_its_block_alone(made, fast_rasterizer, monkeypatch, error, told):
+    class FailsOnce(Shift):
+        def __call__(self, task, report):
+            if self.ran == 1:
+                self.ran += 1
+                raise error
+            return super().__call__(task, report)
+
+    monkeypatch.setitem(METHODS, "shift", FailsOnce())
+    parts = parts_of(made.scene, 300)
+    result = upgrade_by_blocks(request_for(made, fast_rasterizer), most=300)
+    assert result.patch.provenance["accepted"] == len(parts) - 1
+    assert not set(parts[1].tolist()) & set(result.patch.removed.tolist())
+    assert f"1 could not be made: {told}" in result.verdict.sentence
+    assert "frame" not in result.verdict.sentence
+
+
 class Reads(Shift):
     """Loads the photo that sees its block best."""
 
