@@ -153,9 +153,11 @@ class State:
             self._tell(SelectionChanged(selection))
 
     def _job_changed(self, job: Job[Any]) -> None:
-        if job.given_up and self.preview is not None:
-            self.preview = None
-            self._tell(Previewed())
+        if job.given_up:
+            with self._lock:  # not while its thread puts a preview there
+                shown, self.preview = self.preview, None
+            if shown is not None:
+                self._tell(Previewed())
         self._tell(JobChanged(job, job.status))
 
     def _tell(self, event: Event) -> None:
