@@ -37,11 +37,16 @@ class Display:
 
     def __call__(self, view: ClientView, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """The picture a browser's camera sees."""
-        camera, looks = camera_of(view, size), self.looks
-        if looks.photo is not None and not self.at_photo(camera, looks.photo):
-            looks = dataclasses.replace(looks, photo=None)
+        camera = camera_of(view, size)
+        looks = self.looks_for(camera)
         picture = self.painter.paint(camera, looks, moving=view.moving, finest=view.finest)
         return captioned(_as_bytes(picture), looks)
+
+    def looks_for(self, camera: Camera) -> Looks:
+        """How a picture of this camera looks: a photo lies over it only where the camera stands at the photo."""
+        looks = self.looks
+        over = looks.photo is not None and self.at_photo(camera, looks.photo)
+        return looks if over else dataclasses.replace(looks, photo=None)
 
     def has_finer(self, view: ClientView) -> bool:
         """Whether more time would give a better picture: splats are smaller than its pixels."""

@@ -92,11 +92,12 @@ class RecordsPanel:
     def _take(self, client: viser.ClientHandle | None) -> None:
         if client is None:
             return
-        pose, looks = self.desk.flights.pose(client), self.desk.display.looks
+        pose, display = self.desk.flights.pose(client), self.desk.display
         name = safe_name(f"{self.desk.session.name.rsplit('.', 1)[0]}.png", "picture.png")
 
         def take() -> None:
-            client.send_file_download(name, png(self._painter().paint, camera_at(pose, *self._pixels), looks))
+            camera = camera_at(pose, *self._pixels)
+            client.send_file_download(name, png(self._painter().paint, camera, display.looks_for(camera)))
 
         self.desk.attempt(take, client)
 
@@ -107,7 +108,8 @@ class RecordsPanel:
         if client is None:
             return
         desk, frames = self.desk, int(self._seconds.value) * FPS
-        looks, size = desk.display.looks, self._pixels
+        looks = dataclasses.replace(desk.display.looks, photo=None)  # the camera leaves the photo's place
+        size = self._pixels
         here = desk.flights.pose(client)
         name = safe_name(f"{desk.session.name.rsplit('.', 1)[0]}{self._kind.value}", "film.webp")
         around = self._way.value == TURNTABLE
