@@ -20,6 +20,7 @@ from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.scene import Camera
 from gaussian_lens_app.session.looks import Looks, Pose
+from gaussian_lens_app.session.memory import memory_errors_as_sentences
 
 FPS = 24
 LARGEST = 8192
@@ -48,6 +49,7 @@ def as_bytes(rgb: torch.Tensor) -> UInt8[np.ndarray, "h w 3"]:
     return (rgb.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
 
 
+@memory_errors_as_sentences("the screenshot", "choose a smaller size")
 def png(paint: Paint, camera: Camera, looks: Looks) -> bytes:
     """The picture of a camera as a PNG, without marks. ExportError when it is too large."""
     if not (0 < camera.width <= LARGEST and 0 < camera.height <= LARGEST):
@@ -83,6 +85,7 @@ def along(stops: Sequence[Pose], frames: int) -> list[Pose]:
     ]
 
 
+@memory_errors_as_sentences("the film", "choose a smaller size, or fewer seconds")
 def write_video(
     path: Path,
     paint: Paint,

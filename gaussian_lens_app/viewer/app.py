@@ -63,7 +63,14 @@ class View:
         set_theme(self.server)
         place_panel(self.server)
         self.flights = Flights(unit)
-        self.box_tool = BoxTool(self.server, session, self.host, changed=lambda: self.desk.refresh(), boxed=self._boxed)
+        self.box_tool = BoxTool(
+            self.server,
+            session,
+            self.host,
+            changed=lambda: self.desk.refresh(),
+            boxed=self._boxed,
+            attempt=lambda action, client: self.desk.attempt(action, client),
+        )
         self.desk = Desk(
             self.server,
             session,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import viser
 
-from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.jobs import Report
 from gaussian_lens_app.session import ExportSettings
 from gaussian_lens_app.session.exporting import losses
@@ -70,12 +69,11 @@ class ExportSection:
             self._warn(path, settings, client)
             return session.export(path, settings)
 
-        try:
+        def wait() -> None:
             path = session.in_background("Export", export).result()
-        except GsrError as error:
-            self.desk.tell(client, "Not exported", str(error), bad=True)
-            return
-        self.desk.tell(client, "Exported", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
+            self.desk.tell(client, "Exported", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
+
+        self.desk.attempt(wait, client, "Not exported")
 
     def send(self, client: viser.ClientHandle | None) -> None:
         if client is None:
