@@ -40,8 +40,12 @@ class Session(Selections, Upgrades, Steps):
         """Do something slow with files on the worker for files."""
         return self._files.submit(name, work, self._job_changed)
 
+    def film(self, name: str, work: Callable[[Report], Any]) -> Job[Any]:
+        """Do something slow with pictures on the worker for films: an export does not wait for minutes of them."""
+        return self._films.submit(name, work, self._job_changed)
+
     def close(self) -> None:
         """Stop all work; the session tells nothing any more."""
         self._listeners = ()
-        for one in (self._worker, self._files, self._selector):
+        for one in (self._worker, self._files, self._films, self._selector):
             one.close()

@@ -72,6 +72,7 @@ class State:
         self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._worker = Worker("upgrades")
         self._files = Worker("files")
+        self._films = Worker("films")
         self._picker = Selector(select, capture, rasterizer)
         self._selector = LatestOnly("selection", lambda error: log.error("selection failed", exc_info=error))
 

@@ -1,6 +1,7 @@
 """Screenshots and films show what the browser shows, and what cannot be made is said."""
 
 import io
+import threading
 
 import imageio.v3 as iio
 import numpy as np
@@ -61,3 +62,28 @@ def test_no_photo_lies_over_a_film(viewer, monkeypatch):
     viewer.display.set(photo=3, tint_kinds=True)
     viewer.panel.records.make_film(standing_at(viewer, 3))
     assert [(looks.photo, looks.tint_kinds) for looks in seen] == [(None, True)]
+
+
+def test_an_export_does_not_wait_for_a_film(viewer, tmp_path, monkeypatch):
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(path, *_):
+        begun.set()
+        gate.wait(20)
+        path.write_bytes(b"film")
+        return path
+
+    monkeypatch.setattr("gaussian_lens_app.viewer.panels.records.write_video", slow)
+    visitor, film = Visitor(), Visitor()
+    filming = threading.Thread(target=viewer.panel.records.make_film, args=[film])
+    writing = threading.Thread(target=viewer.panel.export.write, args=[visitor])
+    filming.start()
+    assert begun.wait(5)
+    writing.start()
+    writing.join(5)
+    assert not film.told
+    assert [title for title, _ in visitor.told] == ["Exported"]
+    gate.set()
+    filming.join(5)
+    writing.join(5)
+    assert [title for title, _ in film.told] == ["Film made"]

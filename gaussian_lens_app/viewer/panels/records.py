@@ -115,7 +115,7 @@ class RecordsPanel:
         name = safe_name(f"{desk.session.name.rsplit('.', 1)[0]}{self._kind.value}", "film.webp")
         poses = turntable(here, frames) if self._way.value == TURNTABLE else along(desk.bookmarks, frames)
         paint = self._painter().paint
-        self._film_job = desk.session.in_background(
+        self._film_job = desk.session.film(
             "Film", lambda report: write_video(free_file(desk.exports, name), paint, poses, size, looks, report)
         )
         path = self._film_job.result()
