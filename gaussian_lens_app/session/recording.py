@@ -25,7 +25,10 @@ from gaussian_lens_app.session.memory import memory_errors_as_sentences
 FPS = 24
 LARGEST = 8192
 """Pixels a side."""
-FOR_MP4 = 'for .mp4: pip install "gaussian_lens_app[video]"'
+MOST_KEPT = 2_000_000_000
+"""Bytes of pictures that a film may hold in memory at once; only .mp4 is written picture by picture."""
+INSTALL = 'pip install "gaussian_lens_app[video]"'
+FOR_MP4 = f"for .mp4: {INSTALL}"
 
 Paint = Callable[[Camera, Looks, bool], torch.Tensor]
 
@@ -100,6 +103,8 @@ def write_video(
     if not (0 < width <= LARGEST and 0 < height <= LARGEST):
         raise ExportError(f"A film has 2 to {LARGEST} pixels a side, not {width} x {height}.")
 
+    _refuse_too_long(path.suffix.lower(), len(poses) * width * height * 3)
+
     def frames() -> Iterator[np.ndarray]:
         for index, pose in enumerate(poses):
             report(f"Picture {index + 1} of {len(poses)}", 0.95 * index / len(poses))
@@ -110,6 +115,17 @@ def write_video(
     with write_atomically(path) as file:
         file.write(data)
     return path
+
+
+def _refuse_too_long(suffix: str, size: int) -> None:
+    """ExportError for a film of so many bytes that would be kept whole in memory, before a picture is drawn."""
+    if suffix == ".mp4" or size <= MOST_KEPT:
+        return
+    how = "" if ".mp4" in video_suffixes() else f" (after {INSTALL})"
+    raise ExportError(
+        f"As {suffix} this film would take {size / 1e9:.1f} GB of memory: choose .mp4{how}, "
+        "or make it shorter or smaller."
+    )
 
 
 def video_suffixes() -> tuple[str, ...]:
