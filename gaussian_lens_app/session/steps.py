@@ -93,10 +93,9 @@ class Steps(State):
         return self._worker.submit(job, work, self._job_changed)
 
     def rename_region(self, number: int, name: str) -> None:
-        """Call a region something else; an empty name gives it its number back."""
-        with self._lock:  # another mapping each time: somebody may be reading this one
-            others = {one: known for one, known in self.work.names.items() if one != number}
-            self.work.names = {**others, number: name.strip()[:60]} if name.strip() else others
+        """Call a region something else, told apart from all others; an empty name gives it its number back."""
+        with self._lock:
+            self.work.rename(number, name.strip()[:60])
         self._tell(RegionsChanged())
 
     def before_region(self, number: int) -> Gaussians:

@@ -169,6 +169,25 @@ def test_a_name_is_told_and_an_empty_one_gives_the_number_back(apart):
     assert apart.work.name(1) == "Region 1"
 
 
+def test_no_two_regions_are_called_the_same(apart):
+    apart.rename_region(1, "Leaf")
+    apart.rename_region(2, "Leaf")
+    assert [apart.work.name(number) for number in (1, 2)] == ["Leaf", "Leaf (2)"]
+    apart.rename_region(2, "Leaf")
+    assert apart.work.name(2) == "Leaf (2)"
+    apart.rename_region(1, "Region 2")
+    apart.rename_region(2, "")
+    assert len({apart.work.name(1), apart.work.name(2)}) == 2
+    apart.rename_region(1, "Region 1")
+    assert apart.work.name(1) == "Region 1"
+
+
+@pytest.mark.parametrize("word", ["Whole scene", "Selection", "Region 3", "Whole scene 3"])
+def test_no_region_is_called_as_other_parts_are_or_as_later_regions_will_be(apart, word):
+    apart.rename_region(1, word)
+    assert apart.work.name(1) == f"{word} (2)"
+
+
 def test_every_splat_knows_where_it_comes_from():
     session = upgraded(replacing([0], 1, photos=["a"]), replacing([1], 2, kind="learned"), replacing([2], 3), count=8)
     kinds, regions = session.edited.rows.kinds, session.edited.rows.regions
