@@ -12,7 +12,7 @@ import torch
 from scenes import write_capture
 
 from gaussian_lens_app import methods
-from gaussian_lens_app.errors import CaptureError, DeviceError, MethodError
+from gaussian_lens_app.errors import CaptureError, DeviceError, JobCancelled, MethodError
 from gaussian_lens_app.formats import load_capture
 from gaussian_lens_app.jobs import JobState
 from gaussian_lens_app.methods import METHODS, Needs, Scope
@@ -90,6 +90,19 @@ def test_values_that_are_no_numbers_never_reach_the_scene(session, method, value
     assert session.scene is before
     assert not session.can_undo
     assert session.refused is None
+
+
+def test_what_a_stopped_method_kept_is_looked_at_too(session, method):
+    def work(task, report):
+        stop = JobCancelled("Stopped.")
+        stop.kept = spoiled(float("nan"), "means")(task, report)
+        raise stop
+
+    before = session.scene
+    job = session.upgrade(box_of(session), method(work), judge=False)
+    with pytest.raises(MethodError, match=r"no numbers.*scene is as it was"):
+        job.result(60)
+    assert session.scene is before
 
 
 def test_rows_that_are_not_there_never_reach_the_scene(session, method):
