@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from gaussian_lens_app.errors import JobCancelled, MethodError
 from gaussian_lens_app.jobs import Job, Report, before_landing, was_given_up, within
 from gaussian_lens_app.methods.base import Budget
@@ -58,6 +60,7 @@ class Upgrades(State):
                 region=self._region_of(picks, base),
                 preview=lambda patch: self._show(previewed(base, patch), met),
             )
+            began = time.monotonic()
             try:
                 with memory_errors_as_sentences("the upgrade"):
                     result = self._upgrade(request, within(report, 0.0, 0.98))
@@ -66,7 +69,7 @@ class Upgrades(State):
             except JobCancelled as stop:
                 if not isinstance(stop.kept, Patch):
                     raise
-                result = until_cancelled(request, stop.kept)
+                result = until_cancelled(request, stop.kept, time.monotonic() - began)
             finally:
                 self._show(None, met)
             return self._land(Proposal.of(name, method, box, result, base, again))

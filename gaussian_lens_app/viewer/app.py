@@ -52,9 +52,9 @@ class View:
     ):
         """`exports`: the folder that files go to, by default the present one."""
         self.session = session
+        home = _home(session, project, first_photo)  # before the server, whose port nobody would free after an error
         self.server = start_server(host, port)
         self._stopped = threading.Event()
-        home = _home(session, project, first_photo)
         unit = unit_of(home)
         self._set_first_view(home, unit)
         self.display = Display(session, float(np.linalg.norm(home.look_at - home.position)))

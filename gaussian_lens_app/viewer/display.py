@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ class Display:
         self.session, self.distance = session, distance
         self.painter = Painter(session)
         self.looks = Looks()
+        self._setting = threading.Lock()
         self.changed: Callable[[], None] = lambda: None
         """Called when the same scene is to be shown differently."""
 
@@ -71,7 +73,8 @@ class Display:
 
     def set(self, **changes: Any) -> None:
         """Show it differently, in every browser."""
-        self.looks = dataclasses.replace(self.looks, **changes)
+        with self._setting:  # of two at once both count
+            self.looks = dataclasses.replace(self.looks, **changes)
         self.changed()
 
     def set_tint(self, on: bool) -> None:

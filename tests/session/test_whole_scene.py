@@ -1,6 +1,7 @@
 """Upgrades of a whole scene: no box, shown piece by piece, one step of undo."""
 
 import threading
+import time
 
 import pytest
 import torch
@@ -181,6 +182,7 @@ def test_a_failed_upgrade_leaves_nothing_of_its_pieces():
 
 def test_a_cancelled_upgrade_keeps_what_its_method_says_is_of_use():
     def make(request):
+        time.sleep(0.05)
         stop = JobCancelled("Stopped.")
         stop.kept = patch_of([0], random_scene(4))
         raise stop
@@ -189,6 +191,7 @@ def test_a_cancelled_upgrade_keeps_what_its_method_says_is_of_use():
     outcome = session.upgrade(None, "brighter").result(5)
     assert outcome.applied
     assert not outcome.verdict.verified
+    assert 0.05 <= outcome.seconds < 5
     assert len(session.scene) == 6
     session.undo()
     assert len(session.scene) == 3

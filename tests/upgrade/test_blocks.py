@@ -284,7 +284,8 @@ def test_a_cancelled_run_hands_over_the_blocks_that_were_taken(made, fast_raster
     first = set(torch.cat(parts[:2]).tolist())
     assert set(patch.removed.tolist()) == first & set(whole.removed.tolist())
     assert torch.equal(patch.added.means, whole.added.means[: len(patch.added)])
-    result = until_cancelled(request, patch)
+    result = until_cancelled(request, patch, 3.0)
+    assert sum(result.seconds.values()) == 3.0
     assert result.verdict.sentence.startswith("Stopped: 2 of 2 parts made anew, not measured")
 
 

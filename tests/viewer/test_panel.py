@@ -1,6 +1,8 @@
 """What the panel says and keeps while people type, wait and look."""
 
+import dataclasses
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -230,3 +232,22 @@ def test_the_brands_letters_can_be_read_on_a_dark_and_on_a_light_panel(opened, d
     assert theme["dark_mode"] == dark
     bright, dim = sorted((luminance(theme["colors"][shade]), luminance(paper)), reverse=True)
     assert (bright + 0.05) / (dim + 0.05) > 4.5
+
+
+def test_of_two_ways_of_showing_it_asked_for_at_once_both_count(opened, monkeypatch):
+    viewer, *_ = opened
+    replace = dataclasses.replace
+
+    def slowly(looks, **changes):
+        time.sleep(0.1)
+        return replace(looks, **changes)
+
+    monkeypatch.setattr("gaussian_lens_app.viewer.display.dataclasses.replace", slowly)
+    asked = [{"tint_kinds": True}, {"missing": True}]
+    threads = [threading.Thread(target=viewer.display.set, kwargs=changes) for changes in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert viewer.display.looks.tint_kinds
+    assert viewer.display.looks.missing
