@@ -9,8 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from gaussian_lens_app.jobs import Job, Report, before_landing
-from gaussian_lens_app.scene import Gaussians, Patch
-from gaussian_lens_app.session.arrangement import walk
+from gaussian_lens_app.scene import Patch
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_JOB, CLOSE_VIEWS_NAME, close_views_patch
 from gaussian_lens_app.session.events import RegionsChanged
 from gaussian_lens_app.session.history import Edit
@@ -97,11 +96,3 @@ class Steps(State):
         with self._lock:
             self.work.rename(number, name.strip()[:60])
         self._tell(RegionsChanged())
-
-    def before_region(self, number: int) -> Gaussians:
-        """The scene without this region's upgrade and what stands on it."""
-        with self._lock:
-            now = self.work.arrangement
-            key = now.region(number).key
-            keys = [key, *(edit.key for edit in now.dependents(key))]
-            return walk(self.edited, now.edits, now.without(keys).edits)[0].scene

@@ -150,7 +150,7 @@ def test_while_a_method_hangs_the_scene_can_be_exported_and_the_session_closed(s
     while job.state is not JobState.RUNNING:
         time.sleep(0.01)
     assert job.cancel()
-    assert session.export_in_background(tmp_path / "out.ply").result(30).is_file()
+    assert session.in_background("Export", lambda report: session.export(tmp_path / "out.ply")).result(30).is_file()
     started = time.monotonic()
     session.close()
     assert time.monotonic() - started < 10

@@ -153,12 +153,6 @@ def test_undo_through_hiding_flipping_and_upgrading_gives_every_scene_back():
     session.close()
 
 
-def test_the_scene_without_a_region_is_there_to_compare(apart):
-    before = apart.before_region(2)
-    apart.hide_region(2)
-    assert same_bits(before, apart.scene)
-
-
 def test_a_name_is_told_and_an_empty_one_gives_the_number_back(apart):
     told = []
     apart.subscribe(told.append)
