@@ -10,8 +10,9 @@ from pathlib import Path
 import imageio.v3 as iio
 import torch
 
-from gaussian_lens_app.raster import Rasterizer
-from gaussian_lens_app.scene import SH_C0, Camera, Capture, Gaussians, Photo
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
+from gaussian_lens_app.raster.compare import squared_errors
+from gaussian_lens_app.scene import SH_C0, Camera, Capture, Gaussians, Photo, Rect
 
 BOARD = (3.0, 2.0)
 """Width and height of the board, centred at the origin in the plane z = 0; y points down."""
@@ -70,6 +71,13 @@ def camera_at(angle: float, distance: float = 3.5, width: int = 240, height: int
     focal = width / (2 * math.tan(math.radians(30)))
     K = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
     return Camera(viewmat, K, width, height)
+
+
+def window_psnr_gain(before: Gaussians, after: Gaussians, photo: Photo, rect: Rect, rasterizer: Rasterizer) -> float:
+    """PSNR after minus before in a window of a photo, dB."""
+    truth = photo.crop(rect)
+    errors = [squared_errors(scene, photo.camera, rect, truth, rasterizer, ANTIALIASED) for scene in (before, after)]
+    return 10 * math.log10(float(errors[0].mean()) / float(errors[1].mean()))
 
 
 def texture(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

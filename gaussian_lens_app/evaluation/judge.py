@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
+from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.raster.compare import squared_errors
-from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView, Rect
+from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,6 @@ def _squared_error(
     scene: Gaussians, photo: Photo, view: PhotoView, rasterizer: Rasterizer, mode: RenderMode
 ) -> Float[Tensor, "h w"]:
     return squared_errors(scene, photo.camera, view.rect, photo.crop(view.rect), rasterizer, mode)
-
-
-def window_psnr_gain(before: Gaussians, after: Gaussians, photo: Photo, rect: Rect, rasterizer: Rasterizer) -> float:
-    """PSNR after minus before in a window of a photo, dB."""
-    mask = torch.ones(rect[3] - rect[1], rect[2] - rect[0], dtype=torch.bool, device=before.device)
-    view = PhotoView(0, rect, mask, overlap=1, resolution=1, cosine=1, score=1)
-    errors = [_squared_error(scene, photo, view, rasterizer, ANTIALIASED).mean() for scene in (before, after)]
-    return 10 * math.log10(float(errors[0]) / float(errors[1]))
 
 
 def block_gain(

@@ -86,9 +86,11 @@ class Job(Generic[T]):
         return self.status.error
 
     def cancel(self) -> bool:
-        """True when the job will not happen: it stops at its next report, or never starts.
+        """Ask it to stop; False when it is over already.
 
-        One that reports no more is given up after a while.
+        One that waits never starts. One at work stops at its next report, or is given up when none comes for a while:
+        what it makes is then thrown away. It may still end well, where its work is done before either happens; `state`
+        says so once `wait` is over.
         """
         with self._lock:
             if self.state.finished:

@@ -66,9 +66,10 @@ class Worker:
                 self._start()
 
     def _loop(self) -> None:
-        me = threading.current_thread()
-        while me is self._thread and (job := self._queue.get()) is not None:
+        while (job := self._queue.get()) is not None:
             job.run()
+            if job.given_up:  # another thread takes over, or is about to
+                return
 
 
 class LatestOnly:

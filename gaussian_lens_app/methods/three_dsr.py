@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import logging
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +26,11 @@ from gaussian_lens_app.optimize.start import extent_of
 from gaussian_lens_app.places import cache_folder
 from gaussian_lens_app.priors import AnyPrior, PriorSource, is_diffusion, load_prior
 from gaussian_lens_app.scene import Patch
+
+log = logging.getLogger(__name__)
+
+KEPT_SECONDS = 30 * 24 * 3600
+"""How long a round waits on disk for the same upgrade to go on."""
 
 
 @dataclass(frozen=True)
@@ -157,22 +165,39 @@ class _Kept:
         self.path = path
 
     def read(self, device: torch.device) -> State | None:
-        if self.path is None or not self.path.exists():
+        if self.path is None:
             return None
+        self._clear_out(self.path.parent)
         try:
+            if not self.path.exists():
+                return None
             return State.from_disk(torch.load(self.path, map_location=device, weights_only=True))
         except Exception:  # whatever a damaged file trips over (pickle's own class is imported nowhere here)
             return None  # an older layout, or half a file: begin anew
 
     def write(self, state: State) -> None:
-        if self.path is not None:
+        """Only to go on from later: where it cannot be written, or is no numbers any more, the upgrade goes on."""
+        if self.path is None or not all(bool(torch.isfinite(values).all()) for _, values in state.moving.tensors()):
+            return
+        try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with write_atomically(self.path) as file:
                 torch.save(state.to_disk(), file)
+        except Exception as error:  # torch has errors of its own for a disk that is full
+            log.warning("a round of 3DSR was not kept: %s", error)
 
     def forget(self) -> None:
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _clear_out(folder: Path) -> None:
+        """Take away what runs that were stopped or failed left behind and nobody went on from."""
+        with contextlib.suppress(OSError):
+            for path in folder.glob("*.pt"):
+                if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                    path.unlink()
 
 
 def _path(task: Task, views: list[SmallView], prior: AnyPrior, settings: ThreeDSRSettings) -> Path:

@@ -76,7 +76,7 @@ class SceneChanged:
 
     scene: Gaussians
     reason: str
-    """upgrade, force, undo, redo, hide, show, flip, remove or delete."""
+    """upgrade, force, undo, redo, hide, show, flip, remove, delete, mend or close views."""
     edit: Edit
 
 

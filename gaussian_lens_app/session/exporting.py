@@ -91,7 +91,7 @@ def part_rows(edited: Edited, settings: ExportSettings, selection: Region | None
             raise ExportError("Nothing is selected: drag a box first.")
         return selection.selected.cpu()
     rows = edited.rows.regions == settings.region
-    if not bool(rows.any()):
+    if settings.region < 1 or not bool(rows.any()):  # 0 is what no region made
         raise ExportError("That region holds no Gaussian of its own: show it first, or choose another.")
     return rows
 

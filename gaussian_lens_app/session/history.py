@@ -93,7 +93,10 @@ class Edit:
         return dataclasses.replace(restored, scene=restored.scene.with_sh_degree(self.sh_degree))
 
     def carried(self, now: Edited) -> Edit | None:
-        """The same edit for another scene; None when a row it takes out is not there."""
+        """The same edit for another scene; None when a row it takes out is not there.
+
+        Rows that were put in the places of others come at the end there: their places were those of this scene.
+        """
         rows = rows_of(self.before.ids, now.ids)
         if bool((rows < 0).any()):
             return None
@@ -101,7 +104,7 @@ class Edit:
         if same_degree and len(now.ids) == self.count and torch.equal(rows, self.patch.removed):
             return self
         nobody = torch.full((len(self.patch.added),), -1)  # sources are known already
-        here = dataclasses.replace(self.patch, removed=rows.sort().values, parents=nobody)
+        here = dataclasses.replace(self.patch, removed=rows.sort().values, parents=nobody, positions=None)
         return dataclasses.replace(
             self,
             patch=here,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -36,19 +37,20 @@ LINE = 1.0
 
 
 class Painter:
-    """Draws a session's scene; keeps derived scenes until what they come from changes."""
+    """Draws a session's scene; keeps derived scenes while what they come from is there and they are shown."""
 
     def __init__(self, session: Session):
         self.session = session
         self.untinted: Region | None = None
         """Shown as it is, though it is selected."""
-        self._kept: dict[str, tuple[tuple[tuple, Any], ...]] = {}
+        self._kept: dict[str, tuple[tuple[tuple[weakref.ref, ...], Any], ...]] = {}
 
     def paint(
         self, camera: Camera, looks: Looks, marks: bool = True, moving: bool = False, finest: bool = True
     ) -> Float[Tensor, "h w 3"]:
         """The picture of a camera; without `marks` nothing is tinted for being selected, `moving` it is of fewer
         Gaussians where the scene has many. `finest`: splats smaller than a pixel get more pixels."""
+        self._let_go(looks)
         with torch.inference_mode():
             camera = camera.to(self.session.scene.device)
             how = (marks, moving, finest and not moving and self.has_finer(camera, looks))
@@ -146,13 +148,31 @@ class Painter:
         return None if selection.region is self.untinted else selection.region
 
     def _keep(self, name: str, source: tuple, make: Callable[[], Any]) -> Any:
-        """What `make` gave for these very objects; the last two are kept, for the two halves of a split."""
+        """What `make` gave for these very objects; the last two are kept, for the two halves of a split, while their
+        sources are there: no old scene lives on here."""
         for known, made in self._kept.get(name, ()):
-            if len(known) == len(source) and all(a is b for a, b in zip(known, source, strict=True)):
+            if len(known) == len(source) and all(a() is b for a, b in zip(known, source, strict=True)):
                 return made
         made = make()
-        self._kept[name] = ((source, made), *self._kept.get(name, ())[:1])
+        if all(made is not one for one in source):  # else it would keep its own source
+            known = tuple(weakref.ref(one) for one in source)
+            self._kept[name] = ((known, made), *self._kept.get(name, ())[:1])
         return made
+
+    def _let_go(self, looks: Looks) -> None:
+        """Forget what came of scenes that are gone, and copies of the scene that these looks never show."""
+        selection = self.session.selection
+        shown = {
+            "keep": bool(looks.hidden_kinds),
+            "left": bool(looks.hidden_kinds),
+            "kinds": looks.tint_kinds,
+            "selected": looks.tint_selection and selection is not None and selection.region is not None,
+            "solid": looks.picture is Picture.ELLIPSOIDS,
+            "faint": looks.picture is Picture.COUNT,
+        }
+        for name, entries in list(self._kept.items()):
+            there = tuple(entry for entry in entries if all(one() is not None for one in entry[0]))
+            self._kept[name] = there if shown.get(name, True) else ()
 
 
 def tinted(scene: Gaussians, selected: Bool[Tensor, "N"], tint: tuple[float, float, float] = TINT) -> Gaussians:

@@ -39,7 +39,10 @@ def rebuilt(
     steps = tuple(Step("upgrade", after.edits[-1], before, after) for before, after in itertools.pairwise(states))
     grounds = tuple(edit for key, edit in everything.items() if key not in forced)
     next_id, next_key = data["next"]
-    return Workspace(edited, states[-1], Steps(steps), names, next_id, next_key, grounds), notes
+    work = Workspace(edited, states[-1], Steps(steps), {}, next_id, next_key, grounds)
+    for number, name in names.items():
+        work.rename(number, name)
+    return work, notes
 
 
 def _regions(

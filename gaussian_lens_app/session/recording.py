@@ -20,11 +20,15 @@ from gaussian_lens_app.formats.atomic import write_atomically
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.scene import Camera
 from gaussian_lens_app.session.looks import Looks, Pose
+from gaussian_lens_app.session.memory import memory_errors_as_sentences
 
 FPS = 24
 LARGEST = 8192
 """Pixels a side."""
-FOR_MP4 = 'for .mp4: pip install "gaussian_lens_app[video]"'
+MOST_KEPT = 2_000_000_000
+"""Bytes of pictures that a film may hold in memory at once; only .mp4 is written picture by picture."""
+INSTALL = 'pip install "gaussian_lens_app[video]"'
+FOR_MP4 = f"for .mp4: {INSTALL}"
 
 Paint = Callable[[Camera, Looks, bool], torch.Tensor]
 
@@ -48,6 +52,7 @@ def as_bytes(rgb: torch.Tensor) -> UInt8[np.ndarray, "h w 3"]:
     return (rgb.clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
 
 
+@memory_errors_as_sentences("the screenshot", "choose a smaller size")
 def png(paint: Paint, camera: Camera, looks: Looks) -> bytes:
     """The picture of a camera as a PNG, without marks. ExportError when it is too large."""
     if not (0 < camera.width <= LARGEST and 0 < camera.height <= LARGEST):
@@ -83,6 +88,7 @@ def along(stops: Sequence[Pose], frames: int) -> list[Pose]:
     ]
 
 
+@memory_errors_as_sentences("the film", "choose a smaller size, or fewer seconds")
 def write_video(
     path: Path,
     paint: Paint,
@@ -97,6 +103,8 @@ def write_video(
     if not (0 < width <= LARGEST and 0 < height <= LARGEST):
         raise ExportError(f"A film has 2 to {LARGEST} pixels a side, not {width} x {height}.")
 
+    _refuse_too_long(path.suffix.lower(), len(poses) * width * height * 3)
+
     def frames() -> Iterator[np.ndarray]:
         for index, pose in enumerate(poses):
             report(f"Picture {index + 1} of {len(poses)}", 0.95 * index / len(poses))
@@ -107,6 +115,17 @@ def write_video(
     with write_atomically(path) as file:
         file.write(data)
     return path
+
+
+def _refuse_too_long(suffix: str, size: int) -> None:
+    """ExportError for a film of so many bytes that would be kept whole in memory, before a picture is drawn."""
+    if suffix == ".mp4" or size <= MOST_KEPT:
+        return
+    how = "" if ".mp4" in video_suffixes() else f" (after {INSTALL})"
+    raise ExportError(
+        f"As {suffix} this film would take {size / 1e9:.1f} GB of memory: choose .mp4{how}, "
+        "or make it shorter or smaller."
+    )
 
 
 def video_suffixes() -> tuple[str, ...]:

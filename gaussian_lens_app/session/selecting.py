@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 
 import torch
@@ -19,16 +20,17 @@ class Selector:
 
     def __init__(self, select: Callable[..., Region], capture: Capture | None, rasterizer: Rasterizer):
         self._select, self.capture, self.rasterizer = select, capture, rasterizer
-        self._known: dict[Pick, tuple[Edited, Region]] = {}
+        # Weakly: what was found last keeps no scene that is not there any more.
+        self._known: dict[Pick, tuple[weakref.ref[Edited], Region]] = {}
         self._finding = threading.Lock()  # the selection's thread and the upgrades' worker both ask
-        self._whole: tuple[tuple[Pick, ...], Edited, Region] | None = None
+        self._whole: tuple[tuple[Pick, ...], weakref.ref[Edited], Region] | None = None
 
     def known(self, picks: tuple[Pick, ...], base: Edited) -> Region | None:
         """What `find` found last, if it was for these picks in this very scene."""
         if self._whole is None:
             return None
         found_picks, found_base, region = self._whole
-        return region if found_picks == picks and found_base is base else None
+        return region if found_picks == picks and found_base() is base else None
 
     def find(self, picks: tuple[Pick, ...], base: Edited, mode: RenderMode) -> Region:
         """The region after all picks. GsrError with a sentence."""
@@ -39,7 +41,7 @@ class Selector:
         found = self.known(picks, base)
         if found is not None:
             return found
-        self._known = {pick: kept for pick, kept in self._known.items() if kept[0] is base}
+        self._known = {pick: kept for pick, kept in self._known.items() if kept[0]() is base}
         region = self._one(picks[0], base, mode)
         for pick in picks[1:]:
             region = self._combined(region, pick, base, mode)
@@ -47,7 +49,7 @@ class Selector:
             region = region_of(
                 base.scene, region.selected, region.contributions, picks[-1].box, self.capture, self.rasterizer, mode
             )
-        self._whole = (picks, base, region)
+        self._whole = (picks, weakref.ref(base), region)
         return region
 
     def _combined(self, region: Region, pick: Pick, base: Edited, mode: RenderMode) -> Region:
@@ -67,7 +69,7 @@ class Selector:
 
     def _one(self, pick: Pick, base: Edited, mode: RenderMode) -> Region:
         known = self._known.get(pick)
-        if known is None or known[0] is not base:
+        if known is None or known[0]() is not base:
             limit = {}
             if pick.depth is not None:
                 shown = box_depth(base.scene, pick.box, self.rasterizer, mode)
@@ -75,5 +77,5 @@ class Selector:
             region = self._select(
                 base.scene, pick.box, self.capture, self.rasterizer, mode=mode, through=pick.through, **limit
             )
-            known = self._known[pick] = (base, region)
+            known = self._known[pick] = (weakref.ref(base), region)
         return known[1]

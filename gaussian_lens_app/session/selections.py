@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session.events import Combine, Pick, Selection
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.state import State
+
+log = logging.getLogger(__name__)
 
 
 class Selections(State):
@@ -45,6 +49,10 @@ class Selections(State):
                 found = Selection(box, self._picker.find(picks, base, self.mode), picks=picks)
         except GsrError as error:
             found = Selection(box, error=error, picks=picks)
+        except Exception as error:
+            log.exception("selection failed")
+            sentence = f"The box could not be looked into ({type(error).__name__}: {error}): drag another."
+            found = Selection(box, error=GsrError(sentence), picks=picks)
         with self._lock:
             current = self.selection
             if current is None or current.picks is not picks:

@@ -28,20 +28,16 @@ class Session(Selections, Upgrades, Steps):
         titles = tuple((self.work.title(edit), edit) for edit in arrangement.edits)
         return write_scene(Path(path).expanduser(), edited, titles, self.file, settings, selected, self.capture)
 
-    def export_in_background(
-        self,
-        path: Path | str,
-        settings: ExportSettings = ExportSettings(),  # noqa: B008  frozen
-    ) -> Job[Path]:
-        """The same on a worker of its own."""
-        return self.in_background(f"Export to {path}", lambda report: self.export(path, settings))
-
     def in_background(self, name: str, work: Callable[[Report], Any]) -> Job[Any]:
         """Do something slow with files on the worker for files."""
         return self._files.submit(name, work, self._job_changed)
 
+    def film(self, name: str, work: Callable[[Report], Any]) -> Job[Any]:
+        """Do something slow with pictures on the worker for films: an export does not wait for minutes of them."""
+        return self._films.submit(name, work, self._job_changed)
+
     def close(self) -> None:
         """Stop all work; the session tells nothing any more."""
         self._listeners = ()
-        for one in (self._worker, self._files, self._selector):
+        for one in (self._worker, self._files, self._films, self._selector):
             one.close()

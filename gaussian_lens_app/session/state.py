@@ -72,6 +72,7 @@ class State:
         self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._worker = Worker("upgrades")
         self._files = Worker("files")
+        self._films = Worker("films")
         self._picker = Selector(select, capture, rasterizer)
         self._selector = LatestOnly("selection", lambda error: log.error("selection failed", exc_info=error))
 
@@ -153,9 +154,11 @@ class State:
             self._tell(SelectionChanged(selection))
 
     def _job_changed(self, job: Job[Any]) -> None:
-        if job.given_up and self.preview is not None:
-            self.preview = None
-            self._tell(Previewed())
+        if job.given_up:
+            with self._lock:  # not while its thread puts a preview there
+                shown, self.preview = self.preview, None
+            if shown is not None:
+                self._tell(Previewed())
         self._tell(JobChanged(job, job.status))
 
     def _tell(self, event: Event) -> None:

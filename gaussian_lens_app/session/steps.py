@@ -9,8 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from gaussian_lens_app.jobs import Job, Report, before_landing
-from gaussian_lens_app.scene import Gaussians, Patch
-from gaussian_lens_app.session.arrangement import walk
+from gaussian_lens_app.scene import Patch
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_JOB, CLOSE_VIEWS_NAME, close_views_patch
 from gaussian_lens_app.session.events import RegionsChanged
 from gaussian_lens_app.session.history import Edit
@@ -93,16 +92,7 @@ class Steps(State):
         return self._worker.submit(job, work, self._job_changed)
 
     def rename_region(self, number: int, name: str) -> None:
-        """Call a region something else; an empty name gives it its number back."""
-        with self._lock:  # another mapping each time: somebody may be reading this one
-            others = {one: known for one, known in self.work.names.items() if one != number}
-            self.work.names = {**others, number: name.strip()[:60]} if name.strip() else others
-        self._tell(RegionsChanged())
-
-    def before_region(self, number: int) -> Gaussians:
-        """The scene without this region's upgrade and what stands on it."""
+        """Call a region something else, told apart from all others; an empty name gives it its number back."""
         with self._lock:
-            now = self.work.arrangement
-            key = now.region(number).key
-            keys = [key, *(edit.key for edit in now.dependents(key))]
-            return walk(self.edited, now.edits, now.without(keys).edits)[0].scene
+            self.work.rename(number, name.strip()[:60])
+        self._tell(RegionsChanged())

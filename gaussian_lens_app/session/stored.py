@@ -85,7 +85,10 @@ def outcome_of(data: dict[str, Any], edit: Edit) -> Outcome:
 
 
 def edit_tensors(edit: Edit) -> dict[str, torch.Tensor]:
-    """All of an edit that is not in its JSON; rows by name, so that it can be made on any scene that has them."""
+    """All of an edit that is not in its JSON; rows by name, so that it can be made on any scene that has them.
+
+    The places of the rows it puts in are left out: they are those of one scene. Made again, its rows come at the end.
+    """
     tensors = {f"added.{name}": tensor.cpu().contiguous() for name, tensor in edit.patch.added.tensors()}
     names = [field.name for field in dataclasses.fields(Rows)]
     columns = zip(names, edit.after.columns(), strict=True)

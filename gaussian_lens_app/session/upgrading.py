@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from gaussian_lens_app.errors import JobCancelled, MethodError
 from gaussian_lens_app.jobs import Job, Report, before_landing, was_given_up, within
 from gaussian_lens_app.methods.base import Budget
@@ -43,7 +45,7 @@ class Upgrades(State):
 
         def work(report: Report) -> Outcome:
             with self._lock:
-                base = self.work.base_for(again)
+                met, base = self.edited, self.work.base_for(again)
             request = UpgradeRequest(
                 scene=base.scene,
                 box=box,
@@ -56,8 +58,9 @@ class Upgrades(State):
                 judge=judge,
                 seed=seed,
                 region=self._region_of(picks, base),
-                preview=lambda patch: self._show(patch, base),
+                preview=lambda patch: self._show(previewed(base, patch), met),
             )
+            began = time.monotonic()
             try:
                 with memory_errors_as_sentences("the upgrade"):
                     result = self._upgrade(request, within(report, 0.0, 0.98))
@@ -66,9 +69,9 @@ class Upgrades(State):
             except JobCancelled as stop:
                 if not isinstance(stop.kept, Patch):
                     raise
-                result = until_cancelled(request, stop.kept)
+                result = until_cancelled(request, stop.kept, time.monotonic() - began)
             finally:
-                self._show(None, base)
+                self._show(None, met)
             return self._land(Proposal.of(name, method, box, result, base, again))
 
         return self._worker.submit(name, work, self._job_changed)
@@ -80,13 +83,14 @@ class Upgrades(State):
         plain = len(picks) == 1 and picks[-1].depth is None
         return self._picker.known(picks, base) if plain else self._picker.find(picks, base, self.mode)
 
-    def _show(self, patch: Patch | None, base: Edited) -> None:
-        """Let the picture show a patch that is not finished; None: no more."""
-        if was_given_up():
-            return
-        shown = self.preview
-        self.preview = None if patch is None or self.edited is not base else previewed(base, patch)
-        if shown is not self.preview:
+    def _show(self, preview: Edited | None, met: Edited) -> None:
+        """Let the picture show what is not finished, while the scene is still the one it met; None: no more."""
+        with self._lock:
+            if was_given_up():
+                return
+            shown, self.preview = self.preview, preview if self.edited is met else None
+            changed = shown is not self.preview
+        if changed:
             self._tell(Previewed())
 
     def _picks_of(self, box: Box, through: bool, again: int | None) -> tuple[Pick, ...]:

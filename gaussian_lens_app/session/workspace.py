@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -23,6 +25,11 @@ from gaussian_lens_app.session.arrangement import (
 from gaussian_lens_app.session.events import Outcome
 from gaussian_lens_app.session.history import Edit, Edited, make_edit
 from gaussian_lens_app.session.proposal import Proposal
+
+WHOLE, SELECTION = "Whole scene", "Selection"
+"""What an export calls the parts that are no region: no region is called so."""
+GIVEN = re.compile(r"(?:Region|Whole scene) (\d+)")
+"""What a region is called until the user names it."""
 
 
 @dataclass(eq=False)
@@ -93,6 +100,24 @@ class Workspace:
         region = self.arrangement.region(number)
         self._refuse_dependents(number, "tried again")
         return walk(self.edited, self.arrangement.edits, self.arrangement.without([region.key]).edits)[0]
+
+    # ---- names
+
+    def rename(self, number: int, name: str) -> None:
+        """Call a region something that nothing else is called; an empty name gives it its number back."""
+        others = {one: known for one, known in self.names.items() if one != number}
+        # Another mapping each time: somebody may be reading this one.
+        self.names = {**others, number: self._told_apart(number, name)} if name else others
+
+    def _told_apart(self, number: int, name: str) -> str:
+        """The name, with a number where it is taken, kept for a part that is no region, or another region's to be."""
+        regions = (region.number for region in self.arrangement.regions)
+        taken = {WHOLE, SELECTION, *(self.name(one) for one in {*regions, *self.names} - {number})}
+        given = GIVEN.fullmatch(name)
+        if given is not None and int(given[1]) != number:
+            taken.add(name)
+        numbered = (f"{name} ({count})" for count in itertools.count(2))
+        return next(one for one in itertools.chain([name], numbered) if one not in taken)
 
     # ---- steps
 

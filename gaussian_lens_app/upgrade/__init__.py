@@ -22,13 +22,14 @@ def upgrade(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     return upgrade_by_blocks(request, report) if by_blocks(request) else run_line(request, report)
 
 
-def until_cancelled(request: UpgradeRequest, kept: Patch) -> UpgradeResult:
-    """What was finished when the user stopped it, to be shown as it is, with the verdict it carries if any."""
+def until_cancelled(request: UpgradeRequest, kept: Patch, seconds: float) -> UpgradeResult:
+    """What was finished when the user stopped it after so many seconds, to be shown as it is, with the verdict it
+    carries if any."""
     verdict = Verdict(True, False, None, None, None, "Stopped: what was finished until then. Detail not verified.")
     if "verdict" in kept.provenance:
         judged = Verdict(**kept.provenance["verdict"])
         verdict = dataclasses.replace(judged, sentence=f"Stopped: {judged.sentence}")
-    return UpgradeResult(kept, request.region or whole_region(request.scene, None), verdict, {})
+    return UpgradeResult(kept, request.region or whole_region(request.scene, None), verdict, {"method": seconds})
 
 
 def by_blocks(request: UpgradeRequest) -> bool:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
-from gaussian_lens_app.errors import GsrError, JobCancelled, NeedsMissing
+from gaussian_lens_app.errors import DeviceError, GsrError, JobCancelled, NeedsMissing
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs.report import Report
 from gaussian_lens_app.raster import Rasterizer, for_device
 from gaussian_lens_app.scene import Patch
 from gaussian_lens_app.upgrade.blocks import Block
 from gaussian_lens_app.upgrade.line import run_line
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +69,26 @@ class Ray:
         self.ray: Any = ray
         self.device, self.threads, self.retries = device, threads, retries
         if not ray.is_initialized():
-            ray.init(address=address, log_to_driver=False, include_dashboard=False)
+            self._join(address)
+
+    def _join(self, address: str | None) -> None:
+        """Join the cluster, or start one here. DeviceError where the one that was named does not answer."""
+        try:
+            self.ray.init(address=address, log_to_driver=False, include_dashboard=False)
+        except ConnectionError as error:
+            named = address or os.environ.get("RAY_ADDRESS", "this machine")
+            raise DeviceError(
+                f"No Ray cluster answers at {named}: start it with `ray start --head`, unset RAY_ADDRESS to use this "
+                "machine alone, or leave --engine out."
+            ) from error
 
     def run(self, blocks: Iterator[Block], rasterizer: Rasterizer, report: Report) -> Iterator[Done]:
         remote = self.ray.remote(num_cpus=self.threads, max_retries=self.retries)(_on_worker)
         slots = max(1, int(self.ray.cluster_resources().get("CPU", 1)) // self.threads)
-        working: list[Any] = []
+        working: dict[Any, int] = {}
         try:
             for block in blocks:
-                working.append(remote.remote(block, self.device, self.threads))
+                working[remote.remote(block, self.device, self.threads)] = block.number
                 if len(working) >= 2 * slots:  # some wait at the workers, few in the cluster's memory
                     yield self._first(working, report)
             while working:
@@ -83,17 +98,23 @@ class Ray:
                 with contextlib.suppress(Exception):
                     self.ray.cancel(task, force=True)
 
-    def _first(self, working: list[Any], report: Report) -> Done:
-        """The next block that is done, taken out of the list."""
+    def _first(self, working: dict[Any, int], report: Report) -> Done:
+        """The next block that is done, taken out of those at work."""
         while True:
             report("Upgrading", 0.0)
-            ready, _ = self.ray.wait(working, timeout=0.4)
+            ready, _ = self.ray.wait(list(working), timeout=0.4)
             if ready:
-                working.remove(ready[0])
-                done = self.ray.get(ready[0])
+                done = self._got(ready[0], working.pop(ready[0]))
                 if isinstance(done, NeedsMissing):
                     raise done
                 return done
+
+    def _got(self, task: Any, number: int) -> Done | NeedsMissing:
+        """What a worker gave; a block whose workers all died, or whose answer cannot be read, was not made."""
+        try:
+            return self.ray.get(task)
+        except Exception as error:
+            return _failed(number, getattr(error, "cause", None) or error)
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {"here": Here, "ray": Ray}
@@ -108,9 +129,18 @@ def run_block(block: Block, rasterizer: Rasterizer, report: Report) -> Done:
         result = run_line(block.request(rasterizer), report)
     except (JobCancelled, NeedsMissing):
         raise
-    except GsrError as error:
-        return Done.not_made(block.number, str(error))
+    except Exception as error:  # whatever it is (no memory, a matrix that cannot be inverted), others may be spared
+        return _failed(block.number, error)
     return Done(block.number, carried(result.patch, block), result.verdict, sum(result.seconds.values()))
+
+
+def _failed(number: int, error: BaseException) -> Done:
+    """A block that stays as it was, with the error's sentence, or its kind and the first line of what it says."""
+    if isinstance(error, GsrError):
+        return Done.not_made(number, str(error))
+    log.error("block %d was not made", number, exc_info=error)
+    line = str(error).strip().partition("\n")[0].rstrip(".")
+    return Done.not_made(number, f"{type(error).__name__}: {line}." if line else f"{type(error).__name__}.")
 
 
 def carried(patch: Patch, block: Block) -> Patch:
@@ -129,4 +159,4 @@ def _on_worker(block: Block, device: str, threads: int) -> Done | NeedsMissing:
     except NeedsMissing as error:
         return error
     except GsrError as error:  # the device is not there
-        return Done.not_made(block.number, str(error))
+        return _failed(block.number, error)

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from gaussian_lens_app.errors import MethodError, NothingSelected
+from gaussian_lens_app.errors import JobCancelled, MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Scope, Task, find_method
@@ -105,6 +105,10 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
     )
     try:
         return _checked(method(task, report), request)
+    except JobCancelled as stop:
+        if isinstance(stop.kept, Patch):
+            _checked(stop.kept, request)
+        raise
     except (ArithmeticError, LookupError, ValueError) as error:
         if ":" not in request.method:
             raise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from gaussian_lens_app.errors import JobCancelled, NeedsMissing
+from gaussian_lens_app.errors import CaptureError, JobCancelled, NeedsMissing
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget
@@ -36,8 +36,8 @@ def upgrade_by_blocks(
     """The blocks that the judge took, as one patch; all of them where it took none, to be forced.
 
     All start from the same scene, so that where and in which order they run does not matter. With a `folder` finished
-    blocks are kept there, and those found there are not made again. Raises NeedsMissing without photos, and
-    JobCancelled with the blocks that the judge had taken until then.
+    blocks are kept there, and those found there are not made again. Raises NeedsMissing without photos, CaptureError
+    where no photo shows any of it, and JobCancelled with the blocks that the judge had taken until then.
     """
     if request.capture is None or not request.capture.photos:
         raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
@@ -51,16 +51,25 @@ def upgrade_by_blocks(
         for done in _all(request, parts, budget, engine or Here(), store, report):
             finished.append(done)
             finished.sort(key=lambda one: one.number)
-            if time.monotonic() - shown > SHOW_SECONDS:
+            if _any_taken(finished) and time.monotonic() - shown > SHOW_SECONDS:
                 request.preview(merged(request, finished))
                 shown = time.monotonic()
     except JobCancelled as stop:
-        if any(done.verdict.accepted for done in finished):
+        if _any_taken(finished):
             stop.kept = merged(request, finished)
         raise
+    if not finished:
+        raise CaptureError(
+            "No photo shows enough of the scene to work on: check that --capture names the photos it was made from."
+        )
     patch, verdict = merged(request, finished), verdict_of(finished)
     seconds = {"select": 0.0, "method": time.monotonic() - began, "judge": 0.0}
     return UpgradeResult(patch, whole_region(request.scene, request.capture), verdict, seconds)
+
+
+def _any_taken(finished: Sequence[Done]) -> bool:
+    """Whether the judge has taken one: until then `merged` is of what it refused."""
+    return any(done.verdict.accepted for done in finished)
 
 
 def _all(
@@ -125,12 +134,15 @@ def verdict_of(finished: Sequence[Done]) -> Verdict:
         none = f"Not swapped in: none of {len(finished)} parts became better{not_made}"
         return Verdict(False, False, None, None, None, none if not_made else none + ".")
     verified = all(verdict.verified for verdict in taken)
-    gain = sum(v.gain_db for v in measured if v.accepted and v.gain_db is not None) / max(1, len(measured))
     left = len(finished) - len(taken)
     rest = f"; {left} stay as they were" if left else ""
+    parts, rest = f"{len(taken)} of {len(finished)} parts", f"{rest}{not_made or '.'}"
+    if not measured:
+        return Verdict(True, False, None, None, None, f"{parts} made anew, not measured: detail not verified{rest}")
+    gain = sum(v.gain_db for v in measured if v.accepted and v.gain_db is not None) / len(measured)
     how = "measured on photos each had not seen" if verified else "detail not verified"
-    sentence = f"{len(taken)} of {len(finished)} parts sharper, {gain:+.2f} dB over all, {how}{rest}{not_made or '.'}"
-    return Verdict(True, verified, gain if measured else None, None, "photos kept out" if verified else None, sentence)
+    sentence = f"{parts} sharper, {gain:+.2f} dB over all, {how}{rest}"
+    return Verdict(True, verified, gain, None, "photos kept out" if verified else None, sentence)
 
 
 def _not_made(finished: Sequence[Done]) -> str:

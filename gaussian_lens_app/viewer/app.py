@@ -52,9 +52,9 @@ class View:
     ):
         """`exports`: the folder that files go to, by default the present one."""
         self.session = session
+        home = _home(session, project, first_photo)  # before the server, whose port nobody would free after an error
         self.server = start_server(host, port)
         self._stopped = threading.Event()
-        home = _home(session, project, first_photo)
         unit = unit_of(home)
         self._set_first_view(home, unit)
         self.display = Display(session, float(np.linalg.norm(home.look_at - home.position)))
@@ -63,7 +63,14 @@ class View:
         set_theme(self.server)
         place_panel(self.server)
         self.flights = Flights(unit)
-        self.box_tool = BoxTool(self.server, session, self.host, changed=lambda: self.desk.refresh(), boxed=self._boxed)
+        self.box_tool = BoxTool(
+            self.server,
+            session,
+            self.host,
+            changed=lambda: self.desk.refresh(),
+            boxed=self._boxed,
+            attempt=lambda action, client: self.desk.attempt(action, client),
+        )
         self.desk = Desk(
             self.server,
             session,

@@ -38,9 +38,12 @@ class BoxTool:
         host: Host,
         changed: Callable[[], None],
         boxed: Callable[[viser.ClientHandle], None],
+        attempt: Callable[[Callable[[], object], viser.ClientHandle | None], None],
     ):
-        """`changed()` hears of the tool being armed or not, `boxed(browser)` of every new box."""
+        """`changed()` hears of the tool being armed or not, `boxed(browser)` of every new box; `attempt(action,
+        browser)` does something and tells that browser what went wrong."""
         self.server, self.session, self.host, self._changed, self._boxed = server, session, host, changed, boxed
+        self._attempt = attempt
         self.armed = False
         self.options = PickOptions()
         self.target: Target | None = None
@@ -70,6 +73,9 @@ class BoxTool:
 
     def take(self, box: Box, client: viser.ClientHandle | None) -> None:
         """Select what is in the box, as if it had been dragged."""
+        self._attempt(lambda: self._take(box, client), client)
+
+    def _take(self, box: Box, client: viser.ClientHandle | None) -> None:
         self.client = client or self.client
         if client is not None:
             self._boxed(client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,12 @@ from gaussian_lens_app.session.project import Project
 from gaussian_lens_app.viewer.display import Display
 from gaussian_lens_app.viewer.flight import Flights
 from gaussian_lens_app.viewer.host import Host
+from gaussian_lens_app.viewer.words import error_line
 
 if TYPE_CHECKING:
     from gaussian_lens_app.viewer.box_tool import BoxTool
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -48,12 +52,19 @@ class Desk:
         for one in clients:
             one.add_notification(title, body, color="red" if bad else None, auto_close_seconds=None if bad else 6.0)
 
-    def attempt(self, action: Callable[[], object], client: viser.ClientHandle | None = None) -> None:
-        """Do it; an error becomes a note."""
+    def attempt(
+        self,
+        action: Callable[[], object],
+        client: viser.ClientHandle | None = None,
+        title: str = "That did not work",
+    ) -> None:
+        """Do it; an error of any kind becomes a note under that title, for who asked cannot see the server's log."""
         try:
             action()
-        except GsrError as error:
-            self.tell(client, "That did not work", str(error), bad=True)
+        except Exception as error:
+            if not isinstance(error, GsrError):
+                log.exception("%s", title)
+            self.tell(client, title, error_line(error), bad=True)
 
     def set_bookmarks(self, bookmarks: tuple[Pose, ...]) -> None:
         """Keep them, on disk where there is a project."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -32,16 +33,22 @@ class Display:
         self.session, self.distance = session, distance
         self.painter = Painter(session)
         self.looks = Looks()
+        self._setting = threading.Lock()
         self.changed: Callable[[], None] = lambda: None
         """Called when the same scene is to be shown differently."""
 
     def __call__(self, view: ClientView, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """The picture a browser's camera sees."""
-        camera, looks = camera_of(view, size), self.looks
-        if looks.photo is not None and not self.at_photo(camera, looks.photo):
-            looks = dataclasses.replace(looks, photo=None)
+        camera = camera_of(view, size)
+        looks = self.looks_for(camera)
         picture = self.painter.paint(camera, looks, moving=view.moving, finest=view.finest)
         return captioned(_as_bytes(picture), looks)
+
+    def looks_for(self, camera: Camera) -> Looks:
+        """How a picture of this camera looks: a photo lies over it only where the camera stands at the photo."""
+        looks = self.looks
+        over = looks.photo is not None and self.at_photo(camera, looks.photo)
+        return looks if over else dataclasses.replace(looks, photo=None)
 
     def has_finer(self, view: ClientView) -> bool:
         """Whether more time would give a better picture: splats are smaller than its pixels."""
@@ -66,7 +73,8 @@ class Display:
 
     def set(self, **changes: Any) -> None:
         """Show it differently, in every browser."""
-        self.looks = dataclasses.replace(self.looks, **changes)
+        with self._setting:  # of two at once both count
+            self.looks = dataclasses.replace(self.looks, **changes)
         self.changed()
 
     def set_tint(self, on: bool) -> None:

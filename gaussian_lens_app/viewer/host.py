@@ -20,8 +20,8 @@ from jaxtyping import UInt8
 from nerfview import CameraState, RenderTabState, Viewer
 from nerfview._renderer import Renderer, RenderTask
 
-from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.viewer.pace import Pace
+from gaussian_lens_app.viewer.words import error_line
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class FrameThread(Renderer):
 
     def _tell(self, error: Exception) -> None:
         """Show the error in the browser, once for as long as it lasts; drawing goes on with the next request."""
-        sentence = str(error) if isinstance(error, GsrError) else f"{type(error).__name__}: {error}"
+        sentence = error_line(error)
         if sentence == self._failure or not self.running:
             return
         self._failure = sentence

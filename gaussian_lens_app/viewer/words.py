@@ -139,6 +139,11 @@ def failure_line(status: JobStatus) -> str:
     return f"⚠ {what} stopped with an error ({type(error).__name__}: {plain(str(error))}); the scene is as it was."
 
 
+def error_line(error: BaseException) -> str:
+    """An error meant for people as it is; of any other its kind too."""
+    return str(error) if isinstance(error, GsrError) else f"{type(error).__name__}: {error}"
+
+
 def gain_of(verdict: Verdict) -> str:
     """The gain and where it was measured."""
     if verdict.gain_db is None or verdict.photo is None:

@@ -12,7 +12,7 @@ import torch
 from scenes import write_capture
 
 from gaussian_lens_app import methods
-from gaussian_lens_app.errors import CaptureError, DeviceError, MethodError
+from gaussian_lens_app.errors import CaptureError, DeviceError, JobCancelled, MethodError
 from gaussian_lens_app.formats import load_capture
 from gaussian_lens_app.jobs import JobState
 from gaussian_lens_app.methods import METHODS, Needs, Scope
@@ -92,6 +92,19 @@ def test_values_that_are_no_numbers_never_reach_the_scene(session, method, value
     assert session.refused is None
 
 
+def test_what_a_stopped_method_kept_is_looked_at_too(session, method):
+    def work(task, report):
+        stop = JobCancelled("Stopped.")
+        stop.kept = spoiled(float("nan"), "means")(task, report)
+        raise stop
+
+    before = session.scene
+    job = session.upgrade(box_of(session), method(work), judge=False)
+    with pytest.raises(MethodError, match=r"no numbers.*scene is as it was"):
+        job.result(60)
+    assert session.scene is before
+
+
 def test_rows_that_are_not_there_never_reach_the_scene(session, method):
     before = session.scene
     name = method(
@@ -137,7 +150,7 @@ def test_while_a_method_hangs_the_scene_can_be_exported_and_the_session_closed(s
     while job.state is not JobState.RUNNING:
         time.sleep(0.01)
     assert job.cancel()
-    assert session.export_in_background(tmp_path / "out.ply").result(30).is_file()
+    assert session.in_background("Export", lambda report: session.export(tmp_path / "out.ply")).result(30).is_file()
     started = time.monotonic()
     session.close()
     assert time.monotonic() - started < 10

@@ -67,6 +67,6 @@ def test_a_project_that_cannot_be_made_leaves_no_thread_and_no_listener(scene, t
     assert session._listeners == ()
     session.close()
     end = time.monotonic() + 10
-    while any(thread.name in ("upgrades", "files", "selection") for thread in threading.enumerate()):
+    while any(thread.name in ("upgrades", "files", "films", "selection") for thread in threading.enumerate()):
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -192,6 +192,34 @@ def test_what_a_given_up_job_makes_later_is_thrown_away_and_its_thread_ends():
     assert len(told) == news
 
 
+def test_a_thread_whose_job_was_given_up_takes_no_other_job():
+    """Even where its work ends just before another thread takes over."""
+    worker, hanging, takes_over, at_work = Worker("patient", patience=0.1), Hanging(), threading.Event(), []
+
+    def leave_late(job):
+        hanging.gate.set()
+        assert hanging.ended.wait(5)
+        time.sleep(0.2)
+        leave(job)
+        takes_over.set()
+
+    def slow(report):
+        at_work.append(threading.current_thread())
+        assert takes_over.wait(5)
+
+    job = worker.submit("hung", hanging)
+    leave, job._leave = job._leave, leave_late
+    assert hanging.begun.wait(5)
+    hung = worker._thread
+    jobs = [worker.submit(f"after {number}", slow) for number in range(2)]
+    job.cancel()
+    for after in jobs:
+        after.result(5)
+    assert set(at_work) == {worker._thread}
+    assert worker._thread is not hung
+    worker.close()
+
+
 def test_a_job_that_has_begun_to_land_is_not_given_up():
     worker, landing, go_on = Worker("patient", patience=0.1), threading.Event(), threading.Event()
 

@@ -3,10 +3,9 @@ import dataclasses
 import pytest
 import torch
 from lens_samples import MIDDLE, lens_task
-from scenes import Board
+from scenes import Board, window_psnr_gain
 
 from gaussian_lens_app.errors import JobCancelled, NeedsMissing, NothingSelected
-from gaussian_lens_app.evaluation.judge import window_psnr_gain
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import METHODS, Budget, gaussian_lens
 from gaussian_lens_app.methods.gaussian_lens import GaussianLens, GaussianLensRefine, LensSettings

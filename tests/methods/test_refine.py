@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from gaussian_lens_app.errors import JobCancelled, MethodError, NeedsMissing, NothingSelected
-from gaussian_lens_app.evaluation.judge import window_psnr_gain
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import METHODS, Budget, Task, find_method
 from gaussian_lens_app.methods.depth_check import DepthCheckSettings, check_depths
@@ -16,7 +15,7 @@ from gaussian_lens_app.optimize.local import LocalFitSettings
 from gaussian_lens_app.raster import for_device
 from gaussian_lens_app.scene import Box, Gaussians
 from gaussian_lens_app.select import select_region
-from tests.scenes import Board, board
+from tests.scenes import Board, board, window_psnr_gain
 
 MIDDLE = (80, 60, 160, 120)
 QUICK = RefineSettings(local=LocalFitSettings(steps=20))

@@ -1,4 +1,7 @@
+import contextlib
 import dataclasses
+import os
+import time
 
 import pytest
 import torch
@@ -168,6 +171,56 @@ def test_a_broken_checkpoint_means_a_fresh_start(whole, prior, tmp_path):
         ThreeDSR(settings, prior)(whole, stop)
     next(tmp_path.rglob("3dsr/*.pt")).write_bytes(b"half a fi")
     assert len(ThreeDSR(settings, prior)(whole, silent).provenance["rounds"]) == 4
+
+
+def stopped_run(whole, prior) -> None:
+    """A run of which one round is on disk."""
+
+    def stop(stage, fraction):
+        if stage.startswith("Round 2"):
+            raise JobCancelled("stopped")
+
+    with pytest.raises(JobCancelled):
+        ThreeDSR(dataclasses.replace(QUICK, keep_rounds=True), prior)(whole, stop)
+
+
+@pytest.mark.parametrize("how", ["not a folder", "full"])
+def test_rounds_that_cannot_be_kept_cost_nothing_else(whole, prior, tmp_path, monkeypatch, small_files_only, how):
+    if how == "not a folder":
+        (tmp_path / "cache").write_text("")
+    with small_files_only(1000) if how == "full" else contextlib.nullcontext():
+        patch = ThreeDSR(dataclasses.replace(QUICK, keep_rounds=True), prior)(whole, silent)
+    assert len(patch.provenance["rounds"]) == 4
+    assert not list(tmp_path.rglob("3dsr/*.pt"))
+
+
+def test_rounds_that_nobody_went_on_from_do_not_stay_for_ever(whole, boxed, prior, tmp_path):
+    stopped_run(boxed, prior)
+    (old,) = tmp_path.rglob("3dsr/*.pt")
+    stopped_run(whole, prior)
+    assert len(list(tmp_path.rglob("3dsr/*.pt"))) == 2
+    long_ago = time.time() - 31 * 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+    stopped_run(whole, prior)
+    assert not old.exists()
+    assert len(list(tmp_path.rglob("3dsr/*.pt"))) == 1
+
+
+def test_a_round_that_diverged_is_not_gone_on_from(whole, prior, tmp_path, monkeypatch):
+    def diverged(self, index, report, seconds):
+        self.state.moving.means[0] = float("nan")
+        self.state = dataclasses.replace(self.state, done=index + 1)
+
+    monkeypatch.setattr(Rounds, "_round", diverged)
+    shown = []
+
+    def stop(patch):
+        shown.append(list(tmp_path.rglob("3dsr/*.pt")))
+        raise JobCancelled("stopped")
+
+    with pytest.raises(JobCancelled):
+        ThreeDSR(dataclasses.replace(QUICK, keep_rounds=True), prior)(dataclasses.replace(whole, preview=stop), silent)
+    assert shown == [[]]
 
 
 def test_a_box_changes_only_what_is_in_it(boxed, prior):

@@ -59,21 +59,13 @@ def test_the_verdict_stays_with_the_file(file, tmp_path):
     assert "Better by 2.0 dB" in out.read_bytes().split(b"end_header")[0].decode()
 
 
-def test_exporting_in_the_background_gives_the_same_file(file, tmp_path):
-    session = edited(file)
-    a = session.export(tmp_path / "a.ply").read_bytes()
-    b = session.export_in_background(tmp_path / "b.ply").result(10).read_bytes()
-    session.close()
-    assert a == b
-
-
 def test_a_path_that_cannot_be_written_is_a_sentence_and_leaves_what_stood_there(file, tmp_path):
     session = edited(file)
     (tmp_path / "folder.ply").mkdir()
     with pytest.raises(ExportError):
         session.export(tmp_path / "folder.ply")
     with pytest.raises(ExportError):
-        session.export_in_background(tmp_path / "no such folder" / "out.ply").result(10)
+        session.export(tmp_path / "no such folder" / "out.ply")
     with pytest.raises(UnknownFormat):
         session.export(tmp_path / "out.docx")
     session.close()

@@ -1,6 +1,9 @@
 """Every way of looking at the scene, by its pixels."""
 
 import dataclasses
+import gc
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ import torch
 from scenes import camera_at
 
 from gaussian_lens_app.evaluation.judge import Verdict
-from gaussian_lens_app.scene import Kind, Patch
+from gaussian_lens_app.scene import Box, Kind, Patch
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.looks import Looks, Marks, Picture, turned_up
@@ -34,8 +37,6 @@ def to_truth(board):
 
 @pytest.fixture
 def painter(textured_board, fast_rasterizer):
-    from gaussian_lens_app.scene import Box
-
     session = Session(
         textured_board.scene,
         rasterizer=fast_rasterizer,
@@ -184,3 +185,38 @@ def test_the_photos_pull_is_a_second_kind_of_mark(painter, camera, textured_boar
     scene, capture = painter.session.scene, textured_board.capture
     boxes = suggested_boxes(scene, camera, capture, fast_rasterizer, painter.session.mode, marks=Marks.GRADIENT)
     assert boxes[0].rect[0] + boxes[0].rect[2] > camera.width  # on the right
+
+
+def test_no_scene_is_kept_that_is_not_there_any_more(painter, camera, textured_board):
+    """Neither by pictures of it, still or moving, nor by what was selected in it."""
+    session = painter.session
+    kinds, hidden = Looks(tint_kinds=True), Looks(hidden_kinds=frozenset({Kind.LEARNED}), tint_kinds=True)
+    session.select(Box(textured_board.capture.photos[2].camera, LEFT_HALF))
+    end = time.monotonic() + 20
+    while session.selection.region is None and time.monotonic() < end:
+        time.sleep(0.01)
+    for looks in (Looks(missing=True), kinds, hidden):
+        painter.paint(camera, looks)
+        painter.paint(camera, looks, moving=True)
+    old = weakref.ref(session.scene)
+    session.undo()
+    painter.paint(camera, hidden)
+    gc.collect()
+    assert old() is None
+    painter.paint(camera, hidden)
+    gc.collect()
+    left = {id(made) for entries in painter._kept.values() for _, made in entries}
+    assert id(painter.scene_shown(hidden)) in left
+    assert sum(len(entries) for name, entries in painter._kept.items() if name != "few") == 3  # rows, left, kinds
+
+
+def test_a_copy_of_the_scene_goes_when_it_is_not_shown_any_more(painter, camera):
+    """And stays while one looks at the scene before and after, again and again."""
+    looks = Looks(tint_kinds=True)
+    painter.paint(camera, looks)
+    copy = weakref.ref(painter.scene_shown(looks))
+    painter.paint(camera, dataclasses.replace(looks, before=True))
+    assert painter.scene_shown(looks) is copy()
+    painter.paint(camera, Looks())
+    gc.collect()
+    assert copy() is None

@@ -121,8 +121,9 @@ def test_a_region_or_the_selection_alone(session, tmp_path):
     session.selection.region.selected[1:4] = False
     out = session.export(tmp_path / "selection.ply", ExportSettings(part="selection"))
     assert same_bits(formats.load(out).gaussians, session.scene.take(torch.tensor([0, 4, 5, 6])))
-    with pytest.raises(ExportError, match="no Gaussian of its own"):
-        session.export(tmp_path / "x.ply", ExportSettings(part="region", region=7))
+    for number in (7, 0, -1):
+        with pytest.raises(ExportError, match="no Gaussian of its own"):
+            session.export(tmp_path / "x.ply", ExportSettings(part="region", region=number))
 
 
 def test_a_glb_holds_a_coloured_point_for_each_splat_that_shows(textured_board, fast_rasterizer, tmp_path):

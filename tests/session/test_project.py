@@ -76,6 +76,17 @@ def test_a_reopened_project_is_as_it_was_left(worked):
     again.close()
 
 
+def test_names_that_an_older_project_gave_twice_are_told_apart(worked):
+    _, folder = worked
+    path = folder / "project.json"
+    data = json.loads(path.read_text())
+    data["names"] = {"1": "Leaf", "2": "Leaf", "3": "Selection"}
+    path.write_text(json.dumps(data))
+    again, _ = open_project(folder, "cpu")
+    assert [again.work.name(number) for number in (1, 2, 3)] == ["Leaf", "Leaf (2)", "Selection (2)"]
+    again.close()
+
+
 def test_undo_goes_on_after_reopening_to_the_scene_of_the_file(worked):
     _, folder = worked
     again, _ = open_project(folder, "cpu")

@@ -104,6 +104,26 @@ def test_where_mp4_cannot_be_written_it_is_said_what_to_install(painter, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", [".webp", ".gif"])
+def test_a_film_that_would_fill_the_memory_is_refused_before_it_is_drawn(tmp_path, monkeypatch, suffix):
+    def drawn(*_):
+        raise AssertionError("A picture was drawn.")
+
+    poses, size = turntable(FRONT, 720), (1920, 1080)
+    with pytest.raises(ExportError, match=r"4.5 GB of memory.*choose \.mp4.*shorter or smaller"):
+        write_video(tmp_path / f"film{suffix}", drawn, poses, size, Looks())
+    monkeypatch.setattr("gaussian_lens_app.session.recording.find_spec", lambda name: None)
+    with pytest.raises(ExportError, match=r'pip install "gaussian_lens_app\[video\]"'):
+        write_video(tmp_path / f"film{suffix}", drawn, poses, size, Looks())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(".mp4" not in video_suffixes(), reason="the extra `video` is not installed")
+def test_a_film_written_picture_by_picture_may_be_of_any_length(painter, tmp_path, monkeypatch):
+    monkeypatch.setattr("gaussian_lens_app.session.recording.MOST_KEPT", 1000)
+    assert write_video(tmp_path / "film.mp4", painter.paint, turntable(FRONT, 4), (64, 48), Looks()).is_file()
+
+
 @pytest.mark.parametrize("suffix", video_suffixes())
 def test_a_turntable_film_has_the_asked_frames_and_lasts_as_long(painter, tmp_path, suffix):
     path = write_video(tmp_path / f"around{suffix}", painter.paint, turntable(FRONT, 12), (96, 64), Looks(), fps=6)

@@ -153,12 +153,6 @@ def test_undo_through_hiding_flipping_and_upgrading_gives_every_scene_back():
     session.close()
 
 
-def test_the_scene_without_a_region_is_there_to_compare(apart):
-    before = apart.before_region(2)
-    apart.hide_region(2)
-    assert same_bits(before, apart.scene)
-
-
 def test_a_name_is_told_and_an_empty_one_gives_the_number_back(apart):
     told = []
     apart.subscribe(told.append)
@@ -167,6 +161,25 @@ def test_a_name_is_told_and_an_empty_one_gives_the_number_back(apart):
     assert any(isinstance(event, RegionsChanged) for event in told)
     apart.rename_region(1, " ")
     assert apart.work.name(1) == "Region 1"
+
+
+def test_no_two_regions_are_called_the_same(apart):
+    apart.rename_region(1, "Leaf")
+    apart.rename_region(2, "Leaf")
+    assert [apart.work.name(number) for number in (1, 2)] == ["Leaf", "Leaf (2)"]
+    apart.rename_region(2, "Leaf")
+    assert apart.work.name(2) == "Leaf (2)"
+    apart.rename_region(1, "Region 2")
+    apart.rename_region(2, "")
+    assert len({apart.work.name(1), apart.work.name(2)}) == 2
+    apart.rename_region(1, "Region 1")
+    assert apart.work.name(1) == "Region 1"
+
+
+@pytest.mark.parametrize("word", ["Whole scene", "Selection", "Region 3", "Whole scene 3"])
+def test_no_region_is_called_as_other_parts_are_or_as_later_regions_will_be(apart, word):
+    apart.rename_region(1, word)
+    assert apart.work.name(1) == f"{word} (2)"
 
 
 def test_every_splat_knows_where_it_comes_from():

@@ -325,3 +325,14 @@ def test_the_outcome_counts_new_changed_and_gone():
     outcome = session.upgrade(BOX).result(5)
     assert (outcome.added, outcome.changed, outcome.removed) == (1, 3, 1)
     session.close()
+
+
+def test_an_error_of_any_kind_while_selecting_ends_the_looking():
+    def fail(*args, **kwargs):
+        raise ArithmeticError("Out of tune.")
+
+    session = session_of(random_scene(3), select=fail)
+    session.select(BOX)
+    until(lambda: not session.selection.pending)
+    assert "ArithmeticError: Out of tune." in str(session.selection.error)
+    session.close()

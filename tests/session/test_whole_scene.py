@@ -1,10 +1,11 @@
 """Upgrades of a whole scene: no box, shown piece by piece, one step of undo."""
 
 import threading
+import time
 
 import pytest
 import torch
-from fakes import Scripted, patch_of, random_scene, result_of, same_bits, session_of
+from fakes import BOX, Scripted, patch_of, random_scene, result_of, same_bits, session_of
 from scenes import write_capture
 
 from gaussian_lens_app import cli
@@ -15,7 +16,8 @@ from gaussian_lens_app.methods.base import Needs, Scope
 from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.scene import Box, Patch
 from gaussian_lens_app.select import whole_region
-from gaussian_lens_app.session import Previewed
+from gaussian_lens_app.session import Previewed, upgrading
+from gaussian_lens_app.session.history import previewed
 from gaussian_lens_app.session.looks import Looks
 from gaussian_lens_app.session.painting import Painter
 from gaussian_lens_app.session.stored import box_json, box_of
@@ -105,6 +107,67 @@ def test_pieces_show_in_the_picture_before_the_scene_changes(textured_board):
     session.close()
 
 
+def test_another_version_of_a_region_shows_its_pieces_too():
+    seen = []
+
+    def make(request):
+        request.preview(patch_of([0], random_scene(4)))
+        seen.append(session.preview)
+        return result_of(request.scene, patch_of([0], random_scene(4)))
+
+    scene = random_scene(3)
+    session = session_of(scene, Scripted(lambda r: result_of(r.scene, patch_of([1], random_scene(2))), make))
+    session.upgrade(BOX).result(5)
+    session.upgrade_again(1, "brighter").result(5)
+    assert len(seen[0].scene) == 6
+    assert same_bits(seen[0].scene.take(torch.arange(2)), scene.take(torch.tensor([1, 2])))
+    assert session.preview is None
+    session.close()
+
+
+def test_a_piece_that_comes_after_the_scene_has_changed_is_not_shown(monkeypatch):
+    def undone_meanwhile(base, patch):
+        session.undo()
+        return previewed(base, patch)
+
+    def make(request):
+        request.preview(patch_of([0], random_scene(4)))
+        seen.append(session.preview)
+        return result_of(request.scene, patch_of([0], random_scene(4)))
+
+    seen = []
+    session = session_of(random_scene(3), Scripted(lambda r: result_of(r.scene, patch_of([], random_scene(2))), make))
+    session.upgrade(BOX).result(5)
+    monkeypatch.setattr(upgrading, "previewed", undone_meanwhile)
+    session.upgrade(BOX).result(5)
+    assert seen == [None]
+    session.close()
+
+
+def test_a_piece_that_comes_after_its_job_was_given_up_is_not_shown(monkeypatch):
+    session, begun, gate, ended = session_of(random_scene(3)), *(threading.Event() for _ in range(3))
+
+    def slow(base, patch):
+        begun.set()
+        gate.wait(5)
+        return previewed(base, patch)
+
+    def upgrade(request, report):
+        request.preview(patch_of([0], random_scene(4)))
+        ended.set()
+
+    monkeypatch.setattr(upgrading, "previewed", slow)
+    session._upgrade, session._worker.patience = upgrade, 0.1
+    job = session.upgrade(BOX)
+    assert begun.wait(5)
+    job.cancel()
+    assert job.wait(5)
+    gate.set()
+    assert ended.wait(5)
+    assert session.preview is None
+    session.close()
+
+
 def test_a_failed_upgrade_leaves_nothing_of_its_pieces():
     def make(request):
         request.preview(patch_of([0], random_scene(4)))
@@ -119,6 +182,7 @@ def test_a_failed_upgrade_leaves_nothing_of_its_pieces():
 
 def test_a_cancelled_upgrade_keeps_what_its_method_says_is_of_use():
     def make(request):
+        time.sleep(0.05)
         stop = JobCancelled("Stopped.")
         stop.kept = patch_of([0], random_scene(4))
         raise stop
@@ -127,6 +191,7 @@ def test_a_cancelled_upgrade_keeps_what_its_method_says_is_of_use():
     outcome = session.upgrade(None, "brighter").result(5)
     assert outcome.applied
     assert not outcome.verdict.verified
+    assert 0.05 <= outcome.seconds < 5
     assert len(session.scene) == 6
     session.undo()
     assert len(session.scene) == 3

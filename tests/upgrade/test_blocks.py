@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from scenes import board
 
-from gaussian_lens_app.errors import ExportError, JobCancelled, NeedsMissing, NothingSelected
+from gaussian_lens_app.errors import CaptureError, ExportError, JobCancelled, NeedsMissing, NothingSelected
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.methods import METHODS, Budget, Needs, Scope
 from gaussian_lens_app.networks.weights import RELEASED, Released
@@ -221,6 +221,31 @@ def test_a_block_that_fails_stays_as_it_was(made, fast_rasterizer, monkeypatch):
     assert not result.verdict.accepted
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory\nframe #0"), "RuntimeError: DefaultCPUAllocator"),
+        (torch.linalg.LinAlgError("It is singular."), "_LinAlgError: It is singular."),
+        (MemoryError(), "MemoryError."),
+    ],
+)
+def test_an_error_of_any_kind_costs_its_block_alone(made, fast_rasterizer, monkeypatch, error, told):
+    class FailsOnce(Shift):
+        def __call__(self, task, report):
+            if self.ran == 1:
+                self.ran += 1
+                raise error
+            return super().__call__(task, report)
+
+    monkeypatch.setitem(METHODS, "shift", FailsOnce())
+    parts = parts_of(made.scene, 300)
+    result = upgrade_by_blocks(request_for(made, fast_rasterizer), most=300)
+    assert result.patch.provenance["accepted"] == len(parts) - 1
+    assert not set(parts[1].tolist()) & set(result.patch.removed.tolist())
+    assert f"1 could not be made: {told}" in result.verdict.sentence
+    assert "frame" not in result.verdict.sentence
+
+
 class Reads(Shift):
     """Loads the photo that sees its block best."""
 
@@ -307,8 +332,9 @@ def test_a_cancelled_run_hands_over_the_blocks_that_were_taken(made, fast_raster
     first = set(torch.cat(parts[:2]).tolist())
     assert set(patch.removed.tolist()) == first & set(whole.removed.tolist())
     assert torch.equal(patch.added.means, whole.added.means[: len(patch.added)])
-    result = until_cancelled(request, patch)
-    assert result.verdict.sentence.startswith("Stopped: 2 of 2 parts sharper")
+    result = until_cancelled(request, patch, 3.0)
+    assert sum(result.seconds.values()) == 3.0
+    assert result.verdict.sentence.startswith("Stopped: 2 of 2 parts made anew, not measured")
 
 
 def test_a_run_cancelled_before_any_block_was_taken_hands_over_nothing(made, fast_rasterizer, shift):
@@ -329,6 +355,40 @@ def test_the_verdict_counts_refused_blocks_as_unchanged():
     assert verdict.gain_db == 1.0
     assert "1 of 2 parts sharper, +1.00 dB" in verdict.sentence
     assert not verdict_of([Done(0, None, bad, 1.0)]).accepted
+
+
+def test_what_nobody_measured_has_no_gain():
+    unmeasured = Verdict(True, False, None, None, None, "")
+    verdict = verdict_of([Done(0, None, unmeasured, 1.0)] * 2)
+    assert verdict.accepted
+    assert verdict.gain_db is None
+    assert verdict.sentence == "2 of 2 parts made anew, not measured: detail not verified."
+
+
+def test_only_what_was_accepted_is_shown_on_the_way(made, fast_rasterizer, shift, monkeypatch):
+    parts, shown = parts_of(made.scene, 300), []
+
+    class Refuses:
+        """All but the third block."""
+
+        def run(self, blocks, rasterizer, report):
+            for done in Here().run(blocks, rasterizer, report):
+                accepted = done.number == 2
+                yield dataclasses.replace(done, verdict=dataclasses.replace(done.verdict, accepted=accepted))
+
+    monkeypatch.setattr("gaussian_lens_app.upgrade.whole.SHOW_SECONDS", 0.0)
+    request = request_for(made, fast_rasterizer, preview=lambda patch: shown.append(set(patch.removed.tolist())))
+    upgrade_by_blocks(request, engine=Refuses(), most=300)
+    assert len(shown) == len(parts) - 2
+    assert all(rows <= set(parts[2].tolist()) for rows in shown)
+
+
+def test_photos_that_show_nothing_of_the_scene_are_a_sentence(made, fast_rasterizer, shift):
+    away = dataclasses.replace(made.scene, means=made.scene.means + torch.tensor([0.0, 0.0, -1000.0]))
+    request = dataclasses.replace(request_for(made, fast_rasterizer), scene=away)
+    with pytest.raises(CaptureError, match="No photo shows enough of the scene"):
+        upgrade_by_blocks(request, most=300)
+    assert shift.ran == 0
 
 
 def test_methods_for_boxes_need_photos_for_a_whole_scene_too(made, fast_rasterizer, shift):

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from scenes import board
 
+from gaussian_lens_app.errors import DeviceError
 from gaussian_lens_app.methods import Budget
 from gaussian_lens_app.scene import Capture
 from gaussian_lens_app.upgrade import UpgradeRequest, engines
@@ -73,3 +74,45 @@ def test_a_photo_that_vanished_is_told_as_in_one_process(cluster, request_, tmp_
     there = upgrade_by_blocks(request, engine=cluster, most=300)
     assert "could not be made: Photo" in here.verdict.sentence
     assert there.verdict.sentence == here.verdict.sentence
+
+
+def test_a_block_that_kills_every_worker_costs_that_block_alone(cluster, request_, monkeypatch):
+    plain = engines._on_worker
+
+    def dies(block, device, threads):
+        if block.number == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(block, device, threads)
+
+    monkeypatch.setattr(engines, "_on_worker", dies)
+    monkeypatch.setattr(cluster, "retries", 0)
+    whole = upgrade_by_blocks(request_, most=150)
+    result = upgrade_by_blocks(request_, engine=cluster, most=150)
+    assert "1 could not be made: WorkerCrashedError" in result.verdict.sentence
+    assert result.patch.provenance["accepted"] >= whole.patch.provenance["accepted"] - 1
+
+
+def test_an_answer_that_cannot_be_read_costs_its_block_alone(cluster, request_, monkeypatch):
+    plain = engines._on_worker
+
+    def babbles(block, device, threads):
+        if block.number == 1:
+            raise ArithmeticError("Out of tune.")
+        return plain(block, device, threads)
+
+    monkeypatch.setattr(engines, "_on_worker", babbles)
+    result = upgrade_by_blocks(request_, engine=cluster, most=150)
+    assert "1 could not be made: ArithmeticError: Out of tune." in result.verdict.sentence
+
+
+def test_a_cluster_that_does_not_answer_is_a_sentence(monkeypatch):
+    def fails(**_):
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fails)
+    with pytest.raises(DeviceError, match=r"10\.0\.0\.9:6379: start it with"):
+        Ray("10.0.0.9:6379")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:1")
+    with pytest.raises(DeviceError, match=r"10\.0\.0\.7:1"):
+        Ray()

@@ -1,10 +1,10 @@
 """What the browser's buttons write: never over what is there, and not without saying what is lost."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fakes_files import write_board
+from fakes_visitor import Visitor
 from flat import Flat
 
 from gaussian_lens_app import formats
@@ -13,24 +13,6 @@ from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.project import new_project, open_project
 from gaussian_lens_app.viewer import View, downloads
 from gaussian_lens_app.viewer.downloads import free_file, scene_name
-
-
-class Visitor:
-    """A browser that keeps what it is told and sent."""
-
-    client_id = 7
-
-    def __init__(self):
-        self.told: list[tuple[str, str]] = []
-        self.files: dict[str, bytes] = {}
-        place = {"position": (0.0, 0.0, -3.0), "look_at": (0.0, 0.0, 0.0), "up_direction": (0.0, -1.0, 0.0)}
-        self.camera = SimpleNamespace(**place, fov=1.0, image_width=64, image_height=48)
-
-    def add_notification(self, title: str, body: str, **_) -> None:
-        self.told.append((title, body))
-
-    def send_file_download(self, name: str, data: bytes) -> None:
-        self.files[name] = data
 
 
 @pytest.fixture

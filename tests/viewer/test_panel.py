@@ -1,10 +1,13 @@
 """What the panel says and keeps while people type, wait and look."""
 
+import dataclasses
 import threading
+import time
 
 import numpy as np
 import pytest
 import torch
+from fakes_visitor import Visitor
 from flat import dot, flat_session, repainting, soon
 
 from gaussian_lens_app.scene import Box, Kind, Patch
@@ -43,6 +46,50 @@ def test_a_name_may_be_typed_letter_by_letter_with_spaces_and_from_an_empty_fiel
         assert soon(lambda part=words[:length]: session.work.name(1) == (part.strip() or "Region 1"))
         browser.last_frame(0.05, 0.1)
         assert field.value == words[:length]
+
+
+def test_the_part_to_export_stays_chosen_whatever_it_is_called_and_whatever_becomes_of_it(opened):
+    viewer, session, browser, box = opened
+    section = viewer.panel.export
+    session.upgrade(box).result(5)
+    session.upgrade(box).result(5)
+    browser.type_into(section._part, "Region 2")
+    assert soon(lambda: (section.settings.part, section.settings.region) == ("region", 2))
+    session.rename_region(2, "The stem")
+    assert section._part.value == "The stem"
+    assert section.settings.region == 2
+    session.rename_region(1, "Selection")
+    assert section.settings.region == 2
+    session.remove_region(2)
+    assert section._part.value == "The stem"
+    assert section.settings.region == 2
+    browser.type_into(section._part, "Whole scene")
+    assert soon(lambda: section.settings.part == "scene")
+    viewer.panel.refresh()
+    assert len(section._part.options) == 3
+
+
+def test_a_part_that_is_gone_is_not_exported_as_something_else(opened, tmp_path):
+    viewer, session, browser, box = opened
+    viewer.desk.exports, visitor = tmp_path, Visitor()
+    session.upgrade(box).result(5)
+    browser.type_into(viewer.panel.export._part, "Region 1")
+    assert soon(lambda: viewer.panel.export.settings.region == 1)
+    session.undo()
+    viewer.panel.export.write(visitor)
+    assert [title for title, _ in visitor.told] == ["Not exported"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_of_two_regions_given_one_name_can_be_chosen(opened):
+    viewer, session, browser, box = opened
+    for number in (1, 2):
+        session.upgrade(box).result(5)
+        session.rename_region(number, "Leaf")
+    dropdown = viewer.panel.regions._chosen
+    for number, name in ((1, "Leaf"), (2, "Leaf (2)"), (1, "Leaf")):
+        browser.type_into(dropdown, name)
+        assert soon(lambda number=number: viewer.panel.regions.region.number == number)
 
 
 def test_the_verdict_on_the_last_upgrade_is_gone_while_the_next_one_runs(opened):
@@ -185,3 +232,22 @@ def test_the_brands_letters_can_be_read_on_a_dark_and_on_a_light_panel(opened, d
     assert theme["dark_mode"] == dark
     bright, dim = sorted((luminance(theme["colors"][shade]), luminance(paper)), reverse=True)
     assert (bright + 0.05) / (dim + 0.05) > 4.5
+
+
+def test_of_two_ways_of_showing_it_asked_for_at_once_both_count(opened, monkeypatch):
+    viewer, *_ = opened
+    replace = dataclasses.replace
+
+    def slowly(looks, **changes):
+        time.sleep(0.1)
+        return replace(looks, **changes)
+
+    monkeypatch.setattr("gaussian_lens_app.viewer.display.dataclasses.replace", slowly)
+    asked = [{"tint_kinds": True}, {"missing": True}]
+    threads = [threading.Thread(target=viewer.display.set, kwargs=changes) for changes in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert viewer.display.looks.tint_kinds
+    assert viewer.display.looks.missing

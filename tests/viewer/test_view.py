@@ -9,6 +9,9 @@ import sys
 
 import pytest
 from fakes_files import write_board
+from flat import flat_session
+
+from gaussian_lens_app.viewer import View
 
 CODE = "from gaussian_lens_app.cli import gsr_view; gsr_view()"
 
@@ -92,3 +95,20 @@ def test_beyond_loopback_the_address_has_a_token(scene):
     process, line = start(scene, 0, "--host", "0.0.0.0")
     end(process)
     assert re.fullmatch(r"Ready: http://127\.0\.0\.1:(\d+)/\?token=\S{20,}\n", line), line
+
+
+def test_a_first_view_that_cannot_be_found_leaves_the_port_free(monkeypatch):
+    session, _ = flat_session()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def fails(*_):
+        raise ArithmeticError("Nothing to look at.")
+
+    monkeypatch.setattr("gaussian_lens_app.viewer.app.first_view", fails)
+    with pytest.raises(ArithmeticError):
+        View(session, port=port)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", port))
+    session.close()

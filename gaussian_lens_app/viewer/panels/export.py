@@ -6,15 +6,13 @@ from pathlib import Path
 
 import viser
 
-from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.jobs import Report
 from gaussian_lens_app.session import ExportSettings
 from gaussian_lens_app.session.exporting import losses
+from gaussian_lens_app.session.workspace import SELECTION, WHOLE
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.downloads import as_bytes, download_name, free_file, scene_name
-
-WHOLE, SELECTION = "Whole scene", "Selection"
 
 
 class ExportSection:
@@ -22,6 +20,8 @@ class ExportSection:
 
     def __init__(self, desk: Desk):
         self.desk = desk
+        self._chosen: str | int = "scene"
+        """The part to write: "scene", "selection", or a region's number, whatever that is called by now."""
         gui = desk.server.gui
         with gui.add_folder("4 · Export"):
             self._name = gui.add_text(
@@ -35,6 +35,7 @@ class ExportSection:
             self._save.on_click(lambda event: self._do(event.client))
             with gui.add_folder("More about the file", expand_by_default=False):
                 self._part = gui.add_dropdown("Part", [WHOLE, SELECTION])
+                self._part.on_update(lambda event: self._choose(event.client))
                 self._provenance = gui.add_checkbox(
                     "Say origins", False, hint="Where each Gaussian comes from, as two more properties of the PLY."
                 )
@@ -49,11 +50,23 @@ class ExportSection:
     @property
     def settings(self) -> ExportSettings:
         how = {"provenance": self._provenance.value, "classic": self._classic.value}
-        part = str(self._part.value)
-        if part in (WHOLE, SELECTION):
-            return ExportSettings(part="scene" if part == WHOLE else "selection", **how)
-        numbers = {self.desk.session.work.name(r.number): r.number for r in self.desk.session.regions}
-        return ExportSettings(part="region", region=numbers.get(part, 0), **how)
+        if isinstance(self._chosen, str):
+            return ExportSettings(part=self._chosen, **how)
+        return ExportSettings(part="region", region=self._chosen, **how)
+
+    @property
+    def _parts(self) -> dict[str, str | int]:
+        """What can be chosen, by what it is called. A region that is gone stays there for as long as it is chosen: the
+        export says so instead of writing something else."""
+        session = self.desk.session
+        numbers = [region.number for region in session.regions]
+        if isinstance(self._chosen, int) and self._chosen not in numbers:
+            numbers.append(self._chosen)
+        return {WHOLE: "scene", SELECTION: "selection", **{session.work.name(number): number for number in numbers}}
+
+    def _choose(self, client: viser.ClientHandle | None) -> None:
+        if client is not None:  # else the list was rewritten
+            self._chosen = self._parts.get(str(self._part.value), self._chosen)
 
     def _do(self, client: viser.ClientHandle | None) -> None:
         if self._save.value == "Export":
@@ -70,12 +83,11 @@ class ExportSection:
             self._warn(path, settings, client)
             return session.export(path, settings)
 
-        try:
+        def wait() -> None:
             path = session.in_background("Export", export).result()
-        except GsrError as error:
-            self.desk.tell(client, "Not exported", str(error), bad=True)
-            return
-        self.desk.tell(client, "Exported", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
+            self.desk.tell(client, "Exported", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
+
+        self.desk.attempt(wait, client, "Not exported")
 
     def send(self, client: viser.ClientHandle | None) -> None:
         if client is None:
@@ -105,7 +117,7 @@ class ExportSection:
             self.desk.tell(client, "This format keeps less", " ".join(lost))
 
     def refresh(self) -> None:
-        work = self.desk.session.work
-        options = [WHOLE, SELECTION, *(work.name(region.number) for region in self.desk.session.regions)]
-        if list(self._part.options) != options:
-            self._part.options = options
+        parts = self._parts
+        if list(self._part.options) != list(parts):
+            self._part.options = list(parts)
+        self._part.value = next(name for name, part in parts.items() if part == self._chosen)

@@ -21,7 +21,9 @@ class LookingPanel:
             self._add_camera()
         with gui.add_folder("Picture"):
             self._add_picture()
-        desk.server.scene.on_click(modifier="cmd/ctrl")(self._focus)
+        desk.server.scene.on_click(modifier="cmd/ctrl")(
+            lambda event: desk.attempt(lambda: self._focus(event), event.client)
+        )
 
     def _add_camera(self) -> None:
         gui = self.desk.server.gui

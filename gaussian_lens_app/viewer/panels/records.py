@@ -6,7 +6,6 @@ import dataclasses
 
 import viser
 
-from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.jobs import Job
 from gaussian_lens_app.session.painting import Painter
 from gaussian_lens_app.session.recording import (
@@ -92,11 +91,12 @@ class RecordsPanel:
     def _take(self, client: viser.ClientHandle | None) -> None:
         if client is None:
             return
-        pose, looks = self.desk.flights.pose(client), self.desk.display.looks
+        pose, display = self.desk.flights.pose(client), self.desk.display
         name = safe_name(f"{self.desk.session.name.rsplit('.', 1)[0]}.png", "picture.png")
 
         def take() -> None:
-            client.send_file_download(name, png(self._painter().paint, camera_at(pose, *self._pixels), looks))
+            camera = camera_at(pose, *self._pixels)
+            client.send_file_download(name, png(self._painter().paint, camera, display.looks_for(camera)))
 
         self.desk.attempt(take, client)
 
@@ -104,30 +104,22 @@ class RecordsPanel:
         if self._film_job is not None and not self._film_job.state.finished:
             self._film_job.cancel()
             return
-        if client is None:
-            return
-        desk, frames = self.desk, int(self._seconds.value) * FPS
-        looks, size = desk.display.looks, self._pixels
+        if client is not None:
+            self.desk.attempt(lambda: self._film_for(client), client, "No film")
+            self.show_progress()
+
+    def _film_for(self, client: viser.ClientHandle) -> None:
+        desk, frames, size = self.desk, int(self._seconds.value) * FPS, self._pixels
+        looks = dataclasses.replace(desk.display.looks, photo=None)  # the camera leaves the photo's place
         here = desk.flights.pose(client)
         name = safe_name(f"{desk.session.name.rsplit('.', 1)[0]}{self._kind.value}", "film.webp")
-        around = self._way.value == TURNTABLE
-        try:
-            poses = turntable(here, frames) if around else along(desk.bookmarks, frames)
-        except GsrError as error:
-            desk.tell(client, "No film", str(error), bad=True)
-            return
+        poses = turntable(here, frames) if self._way.value == TURNTABLE else along(desk.bookmarks, frames)
         paint = self._painter().paint
-        job = desk.session.in_background(
+        self._film_job = desk.session.film(
             "Film", lambda report: write_video(free_file(desk.exports, name), paint, poses, size, looks, report)
         )
-        self._film_job = job
-        try:
-            path = job.result()
-            desk.tell(client, "Film made", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
-        except GsrError as error:
-            desk.tell(client, "No film", str(error), bad=True)
-        finally:
-            self.show_progress()
+        path = self._film_job.result()
+        desk.tell(client, "Film made", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
 
     def show_progress(self) -> None:
         job = self._film_job

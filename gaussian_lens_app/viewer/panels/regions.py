@@ -43,13 +43,13 @@ class RegionsPanel:
             self._try.on_click(lambda event: self._try_other(event.client))
 
     def _add_actions(self) -> None:
-        gui = self.desk.server.gui
+        desk, gui = self.desk, self.desk.server.gui
         self._fly = gui.add_button("Fly to it", icon=viser.Icon.PLANE_DEPARTURE, color="gray")
-        self._fly.on_click(lambda event: self._fly_to(event.client))
+        self._fly.on_click(lambda event: desk.attempt(lambda: self._fly_to(event.client), event.client))
         self._hide = gui.add_button("Hide it", icon=viser.Icon.EYE_OFF, color="gray")
-        self._hide.on_click(lambda event: self._toggle(event.client))
+        self._hide.on_click(lambda event: desk.attempt(lambda: self._toggle(event.client), event.client))
         self._remove = gui.add_button("Remove it", icon=viser.Icon.TRASH, color="gray")
-        self._remove.on_click(lambda event: self._take_out("remove", event.client))
+        self._remove.on_click(lambda event: desk.attempt(lambda: self._take_out("remove", event.client), event.client))
         self._name = gui.add_text("Name", "")
         self._name.on_update(lambda event: self._rename(event.client))
 

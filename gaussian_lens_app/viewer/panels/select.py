@@ -110,6 +110,9 @@ class SelectSection:
         self.refresh()
         if client is not None:
             self.desk.attempt(lambda: self._show_suggestions(client, asked), client)
+            if self._asked is asked and self._suggested is None:  # it failed: nobody compares any more
+                self._suggested = 0
+                self.refresh()
 
     def _show_suggestions(self, client: viser.ClientHandle, asked: object) -> None:
         desk, session = self.desk, self.desk.session
