@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,8 +28,8 @@ from gaussian_lens_app.scene import Patch
 
 log = logging.getLogger(__name__)
 
-KEPT_SECONDS = 30 * 24 * 3600
-"""How long a round waits on disk for the same upgrade to go on."""
+MOST_WAITING = 8
+"""Rounds that wait on disk for the same upgrade to go on."""
 
 
 @dataclass(frozen=True)
@@ -193,11 +192,10 @@ class _Kept:
 
     @staticmethod
     def _clear_out(folder: Path) -> None:
-        """Take away what runs that were stopped or failed left behind and nobody went on from."""
+        """Of what runs that were stopped or failed left behind, only the newest stay."""
         with contextlib.suppress(OSError):
-            for path in folder.glob("*.pt"):
-                if time.time() - path.stat().st_mtime > KEPT_SECONDS:
-                    path.unlink()
+            for path in sorted(folder.glob("*.pt"), key=lambda path: path.stat().st_mtime)[:-MOST_WAITING]:
+                path.unlink()
 
 
 def _path(task: Task, views: list[SmallView], prior: AnyPrior, settings: ThreeDSRSettings) -> Path:

@@ -1,7 +1,6 @@
 import contextlib
 import dataclasses
 import os
-import time
 
 import pytest
 import torch
@@ -194,16 +193,16 @@ def test_rounds_that_cannot_be_kept_cost_nothing_else(whole, prior, tmp_path, mo
     assert not list(tmp_path.rglob("3dsr/*.pt"))
 
 
-def test_rounds_that_nobody_went_on_from_do_not_stay_for_ever(whole, boxed, prior, tmp_path):
-    stopped_run(boxed, prior)
-    (old,) = tmp_path.rglob("3dsr/*.pt")
+def test_of_the_rounds_that_nobody_went_on_from_only_the_newest_stay(whole, prior, tmp_path):
+    folder = tmp_path / "cache" / "gaussian_lens_app" / "3dsr"
+    folder.mkdir(parents=True)
+    for age in range(20):
+        (folder / f"{age}.pt").touch()
+        os.utime(folder / f"{age}.pt", (1e9 - age, 1e9 - age))
     stopped_run(whole, prior)
-    assert len(list(tmp_path.rglob("3dsr/*.pt"))) == 2
-    long_ago = time.time() - 31 * 24 * 3600
-    os.utime(old, (long_ago, long_ago))
-    stopped_run(whole, prior)
-    assert not old.exists()
-    assert len(list(tmp_path.rglob("3dsr/*.pt"))) == 1
+    left = {path.stem for path in folder.iterdir()}
+    assert {str(age) for age in range(8)} < left
+    assert len(left) == 9
 
 
 def test_a_round_that_diverged_is_not_gone_on_from(whole, prior, tmp_path, monkeypatch):
