@@ -120,4 +120,4 @@ class ExportSection:
         parts = self._parts
         if list(self._part.options) != list(parts):
             self._part.options = list(parts)
-        self._part.value = next(name for name, part in parts.items() if part == self._chosen)
+        self._part.value = next((name for name, part in parts.items() if part == self._chosen), WHOLE)
