@@ -36,8 +36,8 @@ class LensSettings:
 
     passes: int = 3
     """Times the network runs, each time on fresh renders; fewer when the seconds run out..."""
-    passes_share: float = 0.3
-    """...or, when refining follows, this part of them: in 3 s fitting gives more than a second pass."""
+    fit_seconds: float = 3.5
+    """...or, when refining follows, when no more than these are left: so long fitting gives more than a second pass."""
     photos: int = 4
     """The best photos are looked at; six took half as long again for no gain on the training captures."""
     fit_photos: int = 8
@@ -90,8 +90,7 @@ class GaussianLens:
         self.settings = settings or LensSettings()
 
     def __call__(self, task: Task, report: Report) -> Patch:
-        began = time.monotonic()
-        deadline = began + task.budget.seconds
+        deadline = time.monotonic() + task.budget.seconds
         check_photos(task)
         device = str(task.scene.device)
         weights = self.settings.weights
@@ -107,9 +106,8 @@ class GaussianLens:
         inputs, stride = self._inputs(task, fitted, stops, glimpses)
         if not network.config.pixels:
             inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, task.scene.device))
-        end, share = (0.5, self.settings.passes_share) if self.settings.refine else (0.95, 1.0)
-        until = began + share * task.budget.seconds
-        forward = self.passes(task, network, inputs, stride, within(report, 0.15, end), until)
+        end, aside = (0.5, self.settings.fit_seconds) if self.settings.refine else (0.95, 0.0)
+        forward = self.passes(task, network, inputs, stride, within(report, 0.15, end), deadline - aside)
         moving, steps = forward.gaussians, 0
         if self.settings.refine and time.monotonic() < deadline:
             fit = fit_local(

@@ -96,7 +96,7 @@ def test_the_budget_bounds_gaussians_and_passes(task):
 
 
 def test_passes_leave_time_to_refine(task):
-    settings = LensSettings(passes=2, passes_share=0.0, drift=100.0, local=LocalFitSettings(steps=2))
+    settings = LensSettings(passes=2, fit_seconds=600.0, drift=100.0, local=LocalFitSettings(steps=2))
     polished = GaussianLensRefine(settings)(dataclasses.replace(task, budget=Budget(seconds=600)), silent)
     assert polished.provenance["passes"] == 1
     forward = GaussianLens(settings)(dataclasses.replace(task, budget=Budget(seconds=600)), silent)
