@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
@@ -54,16 +58,27 @@ class FitScene:
         report("Reading the photos", 0.0)
         glimpses = glimpses_of(task, []) if settings.glimpses else []
         mode, windows, small = scene_windows(task, settings.scene, glimpses)
-        windows = [*windows, *small]
-        steps = dataclasses.replace(settings.local, steps=settings.rounds * len(windows))
-        names = [window.name for window in windows]
+        rates = dataclasses.replace(settings.local, steps=settings.rounds * (len(windows) + len(small)))
+        facts = {"photos": [one.name for one in windows], "glimpses": [one.name for one in small]}
+        patch_of = functools.partial(self._patch, selected, facts)
         fit = fit_local(
-            task.scene.take(~selected), task.scene.take(selected), windows, [], task.rasterizer, mode, steps,
+            task.scene.take(~selected), task.scene.take(selected), [*windows, *small], [], task.rasterizer, mode, rates,
             within(report, 0.05, 1.0), seconds=max(0.1, deadline - time.monotonic()), seed=task.seed,
-            watch=lambda moving: task.preview(self._patch(selected, moving, names)),
+            watch=_late(rates, lambda moving: task.preview(patch_of(moving))),
         )  # fmt: skip
-        return self._patch(selected, fit.gaussians, names)
+        return patch_of(fit.gaussians)
 
-    def _patch(self, selected: torch.Tensor, fitted: Gaussians, photos: list[str]) -> Patch:
+    def _patch(self, selected: Bool[Tensor, "N"], facts: dict[str, Any], fitted: Gaussians) -> Patch:
         rows = selected.nonzero()[:, 0].cpu()
-        return Patch(rows, fitted, rows, provenance={"method": self.name, "photos": photos})
+        return Patch(rows, fitted, rows, provenance={"method": self.name, **facts})
+
+
+def _late(rates: LocalFitSettings, show: Callable[[Gaussians], None]) -> Callable[[Gaussians], None]:
+    """`show` for the second half of the steps: while the rates are high the scene looks worse than before."""
+    looks = itertools.count(1)
+
+    def watch(moving: Gaussians) -> None:
+        if 2 * next(looks) * rates.check_every > rates.steps:
+            show(moving)
+
+    return watch
