@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Ranks:
             return Ranks()
         if not distributed.is_initialized():
             distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            # Left to the interpreter's end, gloo's threads now and then abort a process that has done all its work.
+            atexit.register(_leave)
         return Ranks(distributed.get_rank(), distributed.get_world_size())
 
     @property
@@ -62,6 +65,11 @@ class Ranks:
         shared = torch.tensor([value], dtype=torch.float64)
         distributed.broadcast(shared, 0)
         return float(shared)
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:
