@@ -32,7 +32,7 @@ class OpenViewer:
     project: OptionalPath = None
     """Folder to save the work in as it goes on; without, one is made where the exports go at the first upgrade."""
     exports: OptionalPath = None
-    """Folder for exports, pictures and films; without, the present one."""
+    """Folder for exports and films; without, the present one."""
     prior: str = "embedded"
     """2D prior of 3dsr and 3dsr-approx: `embedded`, a file of weights, a folder of a diffusers pipeline, a hub's id."""
     no_close_views: bool = False

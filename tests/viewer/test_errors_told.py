@@ -1,15 +1,10 @@
 """Whatever goes wrong in what a person asked for is said in the browser, and the work goes on."""
 
 import pytest
-from fakes_files import write_board
 from fakes_visitor import Visitor
-from flat import Flat
 
-from gaussian_lens_app import formats
 from gaussian_lens_app.scene import Box
-from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.recording import camera_at
-from gaussian_lens_app.viewer import View
 
 
 def fails(*_, **__):
@@ -17,16 +12,6 @@ def fails(*_, **__):
 
 
 TOLD = "ArithmeticError: Out of tune."
-
-
-@pytest.fixture
-def viewer(tmp_path):
-    file = formats.load(write_board(tmp_path / "board.ply"))
-    session = Session(file.gaussians, rasterizer=Flat(), file=file, name="board.ply")
-    made = View(session, port=0, exports=tmp_path)
-    yield made
-    made.stop()
-    session.close()
 
 
 @pytest.fixture

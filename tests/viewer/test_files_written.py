@@ -5,25 +5,12 @@ from pathlib import Path
 import pytest
 from fakes_files import write_board
 from fakes_visitor import Visitor
-from flat import Flat
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import ExportError
-from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.project import new_project, open_project
 from gaussian_lens_app.viewer import View, downloads
 from gaussian_lens_app.viewer.downloads import free_file, scene_name
-
-
-@pytest.fixture
-def viewer(tmp_path):
-    """A scene file opened from the folder that exports go to."""
-    file = formats.load(write_board(tmp_path / "board.ply"))
-    session = Session(file.gaussians, rasterizer=Flat(), file=file, name="board.ply")
-    made = View(session, port=0, exports=tmp_path)
-    yield made
-    made.stop()
-    session.close()
 
 
 def export(viewer: View, name: str, how: str = "Export") -> Visitor:
