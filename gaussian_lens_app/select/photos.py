@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -13,7 +15,10 @@ from gaussian_lens_app.raster.chunks import REACH
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
 
 CANDIDATES = 10
-"""So many photos are rendered to see what hides the region; the others are ranked out by geometry alone."""
+"""So many photos are rendered to see what hides the region; the others are ranked out by geometry alone..."""
+ELSEWHERE = 3
+"""...of them so many from as many sides as there are, not from the viewer's: what is fitted from one side alone can be
+right from there and wrong from anywhere else."""
 LONG_SIDE = 320
 """Masks are rendered at this size and enlarged: their edge needs no more."""
 SLANT = 1.5
@@ -40,20 +45,22 @@ def rank_photos(
     rows = selected.nonzero()[:, 0]
     part, share = scene.take(rows), weights[rows]
     share = share / share.sum().clamp_min(1e-12)
+    cameras = [photo.camera.to(scene.device) for photo in capture.photos]
+    centre = (part.means * share[:, None]).sum(0)
+    directions = _directions(cameras, centre)
+    viewers = _directions([box.camera.to(scene.device)], centre)[0]
     geometry = [
-        _geometry(photo.camera.to(scene.device), box.camera.to(scene.device), part.means, share)
-        for photo in capture.photos
+        _geometry(camera, float(direction @ viewers), part.means, share, centre)
+        for camera, direction in zip(cameras, directions, strict=True)
     ]
-    candidates = sorted(range(len(capture)), key=lambda i: -_score(*geometry[i]))[:CANDIDATES]
+    candidates = _candidates(geometry, directions)
     sharpest = max((geometry[i][2] for i in candidates), default=1.0)
     views: list[PhotoView] = []
     chosen = selected[:, None].float()
     seen = torch.zeros(len(rows), dtype=torch.long, device=scene.device)
     for index in candidates:
-        inside, cosine, resolution = geometry[index]
-        if inside < LEAST_OVERLAP or cosine < LEAST_COSINE:
-            continue
-        camera = capture.photos[index].camera.to(scene.device)
+        _, cosine, resolution = geometry[index]
+        camera = cameras[index]
         mask, sums = _look(scene, chosen, part, camera, rasterizer, mode)
         visible = sums[rows] > amount
         overlap = float((share * visible).sum())
@@ -66,17 +73,30 @@ def rank_photos(
     return tuple(sorted(views, key=lambda view: -view.score)), seen
 
 
-def _geometry(photo: Camera, viewer: Camera, means: Tensor, share: Tensor) -> tuple[float, float, float]:
+def _directions(cameras: Sequence[Camera], centre: Float[Tensor, "3"]) -> Float[Tensor, "P 3"]:
+    """Unit vectors from the photos to the region."""
+    return F.normalize(torch.stack([centre - camera.position for camera in cameras]), dim=-1)
+
+
+def _candidates(geometry: Sequence[tuple[float, float, float]], directions: Float[Tensor, "P 3"]) -> list[int]:
+    """The best photos, then those that look from where none of the others does."""
+    ranked = sorted(range(len(geometry)), key=lambda i: -_score(*geometry[i]))
+    able = [i for i in ranked if geometry[i][0] >= LEAST_OVERLAP and geometry[i][1] >= LEAST_COSINE]
+    chosen, left = able[: CANDIDATES - ELSEWHERE], able[CANDIDATES - ELSEWHERE :]
+    while left and len(chosen) < CANDIDATES:
+        nearest = (directions[left] @ directions[chosen].T).max(1).values
+        chosen.append(left.pop(int(nearest.argmin())))
+    return chosen
+
+
+def _geometry(photo: Camera, cosine: float, means: Tensor, share: Tensor, centre: Tensor) -> tuple[float, float, float]:
     """(share of the region inside the photo, cosine to the viewer's direction, pixels per world length)."""
     pixels, depths = photo.project(means)
     x, y = pixels.unbind(-1)
     inside = (depths > 0) & (x >= 0) & (x < photo.width) & (y >= 0) & (y < photo.height)
-    centre = (means * share[:, None]).sum(0)
-    to_photo = F.normalize(centre - photo.position, dim=0)
-    to_viewer = F.normalize(centre - viewer.position, dim=0)
     depth = float(photo.to_camera(centre[None])[0, 2])
     resolution = float(photo.K[0, 0]) / depth if depth > 0 else 0.0
-    return float((share * inside).sum()), float(to_photo @ to_viewer), resolution
+    return float((share * inside).sum()), cosine, resolution
 
 
 def _score(overlap: float, cosine: float, resolution: float) -> float:
