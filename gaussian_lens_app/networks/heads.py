@@ -79,13 +79,18 @@ class Head(nn.Module):
         return start * torch.exp(2.5 * torch.tanh(gate)) * proposal
 
 
+FAINT = 0.1
+"""Of its opacity what is drawn, while learning, of a Gaussian that is not to exist: of one that is not drawn at all the
+pictures say nothing, and it would never come back (MaskGaussian changes the rasterizer instead)."""
+
+
 def existence(logits: Float[Tensor, "*B 2"], temperature: float) -> Float[Tensor, "*B"]:
-    """1 for what stays, 0 for what goes, with the gradient of the soft choice (MaskGaussian, Liu et al. 2024)."""
+    """Drawn of each Gaussian: 1 of what stays, 0 of what goes; while learning (temperature over 0) `FAINT` of it,
+    with the gradient of the soft choice (MaskGaussian, Liu et al. 2024)."""
     logits = logits + logits.new_tensor([2.0, 0.0])
     if temperature > 0:
-        return nn.functional.gumbel_softmax(logits, temperature, hard=True)[..., 0]
-    soft = logits.softmax(-1)[..., 0]
-    return (soft > 0.5).to(soft.dtype) + soft - soft.detach()
+        return FAINT + (1 - FAINT) * nn.functional.gumbel_softmax(logits, temperature, hard=True)[..., 0]
+    return (logits[..., 0] >= logits[..., 1]).to(logits.dtype)
 
 
 def _zero_ended(module: nn.Sequential) -> nn.Sequential:

@@ -26,7 +26,7 @@ class Residuals:
     logit: Float[Tensor, "N K"]
     colour: Float[Tensor, "N K 3"]
     keep: Float[Tensor, "N K"] | None = None
-    """Existence, 0 or 1 with a straight-through gradient; None: all exist."""
+    """What is drawn of each, 0 or 1, while learning with a straight-through gradient; None: all exist."""
 
     def only(self, rows: Bool[Tensor, "N"]) -> Residuals:
         """No change elsewhere."""

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from gaussian_lens_app.methods.gaussian_lens_features import own_axes
+from gaussian_lens_app.networks.heads import existence
 from gaussian_lens_app.networks.residuals import Residuals, applied, copies, turned
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.scene.gaussians import rotations
@@ -66,6 +67,17 @@ def test_what_does_not_exist_is_faded_out_with_a_gradient(scene):
     moved.opacities.sum().backward()
     assert keep.grad is not None
     assert bool((keep.grad[10:] > 0).all())
+
+
+def test_what_goes_may_come_back_while_the_network_learns(scene):
+    torch.manual_seed(0)
+    logits = torch.tensor([0.0, 12.0]).repeat(50, 1, 1).requires_grad_()
+    keep = existence(logits, temperature=1.0)
+    assert bool((keep < 0.5).all())
+    applied(scene, *own_axes(scene), Residuals(**nothing(50), keep=keep)).opacities.sum().backward()
+    assert logits.grad is not None
+    assert bool((logits.grad[..., 0] > 0).all())
+    assert bool((existence(logits, temperature=0.0) == 0).all())
 
 
 def test_copies_come_in_rows_and_keep_colours(scene):
