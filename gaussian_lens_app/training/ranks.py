@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import gc
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
+
+PARTING = timedelta(seconds=20)
+"""How long the others are waited for at the end."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,6 @@ class Ranks:
             return Ranks()
         if not distributed.is_initialized():
             distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-            # Left to the interpreter's end, gloo's threads now and then abort a process that has done all its work.
             atexit.register(_leave)
         return Ranks(distributed.get_rank(), distributed.get_world_size())
 
@@ -68,8 +73,15 @@ class Ranks:
 
 
 def _leave() -> None:
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+    """Together, and before the interpreter ends: gloo's threads, at work for a process that still waits, now and then
+    abort one that has done all its own."""
+    if not distributed.is_initialized():
+        return
+    if distributed.get_backend() == "gloo":
+        with contextlib.suppress(RuntimeError):  # who failed need not be waited for
+            distributed.monitored_barrier(timeout=PARTING)
+    distributed.destroy_process_group()
+    gc.collect()  # what still holds on to a piece of their work
 
 
 def _grad(parameter: nn.Parameter) -> Tensor:
