@@ -46,8 +46,9 @@ class Upgrade:
     """Corners of the box in pixels of that photo."""
     whole: bool = False
     """The whole scene instead of a box."""
-    method: str = "refine"
-    """How to sharpen; `gsr methods` lists them with what they need."""
+    method: str | None = None
+    """How to sharpen; `gsr methods` lists them with what they need. Unless given, `refine` for a box, `fit-scene` for a
+    whole scene, `refine` for one in parts (--engine, --work)."""
     prior: str = "embedded"
     """2D prior of 3dsr and 3dsr-approx: `embedded`, a file of weights, a folder of a diffusers pipeline, a hub's id."""
     prior_revision: str | None = None
@@ -106,7 +107,7 @@ class Upgrade:
         from gaussian_lens_app.priors import PriorSource
 
         use_prior(PriorSource(self.prior, self.prior_revision))
-        find_method(self.method)
+        find_method(self._method)
         boxed = self.photo is not None and self.box is not None
         if self.whole == boxed or (self.whole and (self.photo or self.box)):
             raise GsrError(
@@ -115,6 +116,11 @@ class Upgrade:
             )
         if boxed and self.capture is None:
             raise GsrError("A box is drawn in a photo: add --capture DIR, the folder with the photos.")
+
+    @property
+    def _method(self) -> str:
+        parts = self.engine != "here" or self.work is not None
+        return self.method or ("fit-scene" if self.whole and not parts else "refine")
 
     def _open(self, results: list[UpgradeResult]) -> Session:
         """A session whose upgrades also land in `results`, where their details are."""
@@ -168,7 +174,7 @@ class Upgrade:
                     progress(event.status.stage, event.status.fraction)
 
             session.subscribe(show)
-            return session.upgrade(box, self.method, budget, through=self.through, seed=self.seed).result()
+            return session.upgrade(box, self._method, budget, through=self.through, seed=self.seed).result()
 
     def _tell(self, outcome: Outcome) -> None:
         print(outcome.verdict.sentence)
@@ -185,7 +191,7 @@ class Upgrade:
             "output": str(self.output) if outcome.applied else None,
             "photo": self.photo,
             "box": None if self.box is None else list(self.box),
-            "method": self.method,
+            "method": self._method,
             "budget": dataclasses.asdict(budget),
             "applied": outcome.applied,
             "verdict": dataclasses.asdict(result.verdict),

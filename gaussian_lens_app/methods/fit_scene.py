@@ -18,7 +18,7 @@ from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.targets import check_photos
-from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
+from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
 
@@ -57,15 +57,20 @@ class FitScene:
         settings, selected = self.settings, task.region.selected
         report("Reading the photos", 0.0)
         glimpses = glimpses_of(task, []) if settings.glimpses else []
-        mode, windows, small = scene_windows(task, settings.scene, glimpses)
+        mode, windows, small = scene_windows(task, settings.scene, glimpses, within(report, 0.0, 0.05))
         rates = dataclasses.replace(settings.local, steps=settings.rounds * (len(windows) + len(small)))
         facts = {"photos": [one.name for one in windows], "glimpses": [one.name for one in small]}
         patch_of = functools.partial(self._patch, selected, facts)
+        problem = LocalProblem(task.scene.take(~selected), [*windows, *small], [], task.rasterizer, mode)
         fit = fit_local(
-            task.scene.take(~selected), task.scene.take(selected), [*windows, *small], [], task.rasterizer, mode, rates,
-            within(report, 0.05, 1.0), seconds=max(0.1, deadline - time.monotonic()), seed=task.seed,
+            problem,
+            task.scene.take(selected),
+            rates,
+            within(report, 0.05, 1.0),
+            seconds=max(0.1, deadline - time.monotonic()),
+            seed=task.seed,
             watch=_late(rates, lambda moving: task.preview(patch_of(moving))),
-        )  # fmt: skip
+        )
         return patch_of(fit.gaussians)
 
     def _patch(self, selected: Bool[Tensor, "N"], facts: dict[str, Any], fitted: Gaussians) -> Patch:

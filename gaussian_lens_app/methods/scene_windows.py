@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.methods.targets import Target, windows_of
 from gaussian_lens_app.raster import ANTIALIASED, RenderMode
@@ -30,7 +31,7 @@ class SceneWindowSettings:
 
 
 def scene_windows(
-    task: Task, settings: SceneWindowSettings, glimpses: Sequence[Glimpse] = ()
+    task: Task, settings: SceneWindowSettings, glimpses: Sequence[Glimpse] = (), report: Report = silent
 ) -> tuple[RenderMode, list[Target], list[Target]]:
     """(the render mode at the windows' size, whole photos, glimpses)."""
     capture = task.capture
@@ -43,7 +44,7 @@ def scene_windows(
     mode = mode_at(task.mode, factor)
     views = [_whole(view, small.photos[view.photo].camera.rect) for view in views]
     looking = dataclasses.replace(task, capture=small, mode=mode)
-    windows = windows_of(looking, views, glimpses, settings.exposure)
+    windows = windows_of(looking, views, glimpses, settings.exposure, report)
     return mode, without_outliers(windows[: len(views)], settings.outlier), windows[len(views) :]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gaussian_lens_app.methods import METHODS, Method, Needs, Scope
@@ -26,6 +27,17 @@ def choices(capture: Capture | None) -> tuple[Choice, ...]:
         Choice(method.name, method.label, method.summary, _missing(method, capture), method.scopes)
         for method in METHODS.values()
     )
+
+
+def for_boxes(choices: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Those that can run here on a box."""
+    return tuple(choice for choice in choices if choice.missing is None and Scope.REGION in choice.scopes)
+
+
+def for_whole_scenes(choices: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Those that can run here: made for whole scenes first, then those that go through one part by part."""
+    able = [choice for choice in choices if choice.missing is None]
+    return tuple(sorted(able, key=lambda choice: Scope.REGION in choice.scopes))
 
 
 def _missing(method: Method, capture: Capture | None) -> str | None:

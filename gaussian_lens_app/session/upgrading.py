@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from dataclasses import dataclass
 
 from gaussian_lens_app.errors import JobCancelled, MethodError
 from gaussian_lens_app.jobs import Job, Report, before_landing, was_given_up, within
@@ -15,6 +17,22 @@ from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.proposal import Proposal
 from gaussian_lens_app.session.state import State
 from gaussian_lens_app.upgrade import UpgradeRequest, until_cancelled
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """An upgrade that waits for its turn."""
+
+    name: str
+    box: Box | None
+    picks: tuple[Pick, ...]
+    """The boxes that select what it is of, up to `box`; empty for the whole scene."""
+    method: str
+    budget: Budget
+    judge: bool
+    seed: int
+    again: int | None
+    """Number of the region it is another upgrade of."""
 
 
 class Upgrades(State):
@@ -42,39 +60,44 @@ class Upgrades(State):
         """
         name = f"{method} {next(self.experience.numbers)}"
         picks = () if box is None else self._picks_of(box, through, again)
+        asked = _Asked(name, box, picks, method, budget, judge, seed, again)
+        return self._worker.submit(name, functools.partial(self._upgraded, asked), self._job_changed)
 
-        def work(report: Report) -> Outcome:
-            with self._lock:
-                met, base = self.edited, self.work.base_for(again)
-            request = UpgradeRequest(
-                scene=base.scene,
-                box=box,
-                capture=self.capture,
-                method=method,
-                budget=budget,
-                mode=self.mode,
-                rasterizer=self.rasterizer,
-                through=bool(picks) and picks[-1].through,
-                judge=judge,
-                seed=seed,
-                region=self._region_of(picks, base),
-                preview=lambda patch: self._show(previewed(base, patch), met),
-            )
-            began = time.monotonic()
-            try:
-                with memory_errors_as_sentences("the upgrade"):
-                    result = self._upgrade(request, within(report, 0.0, 0.98))
-                report("Swapping in", 0.99)
-                self.experience.learn(method, result, budget)
-            except JobCancelled as stop:
-                if not isinstance(stop.kept, Patch):
-                    raise
-                result = until_cancelled(request, stop.kept, time.monotonic() - began)
-            finally:
-                self._show(None, met)
-            return self._land(Proposal.of(name, method, box, result, base, again))
+    def _upgraded(self, asked: _Asked, report: Report) -> Outcome:
+        """On the scene as it is now, and landed there; the preview goes, whatever came of it."""
+        with self._lock:
+            met, base = self.edited, self.work.base_for(asked.again)
+        request = self._request(asked, base, met)
+        began = time.monotonic()
+        try:
+            with memory_errors_as_sentences("the upgrade"):
+                result = self._upgrade(request, within(report, 0.0, 0.98))
+            report("Swapping in", 0.99)
+            self.experience.learn(asked.method, result, asked.budget)
+        except JobCancelled as stop:
+            if not isinstance(stop.kept, Patch):
+                raise
+            result = until_cancelled(request, stop.kept, time.monotonic() - began)
+        finally:
+            self._show(None, met)
+        return self._land(Proposal.of(asked.name, asked.method, asked.box, result, base, asked.again))
 
-        return self._worker.submit(name, work, self._job_changed)
+    def _request(self, asked: _Asked, base: Edited, met: Edited) -> UpgradeRequest:
+        """What was asked for, of the scene `base`; shown as it goes on while the scene is still `met`."""
+        return UpgradeRequest(
+            scene=base.scene,
+            box=asked.box,
+            capture=self.capture,
+            method=asked.method,
+            budget=asked.budget,
+            mode=self.mode,
+            rasterizer=self.rasterizer,
+            through=bool(asked.picks) and asked.picks[-1].through,
+            judge=asked.judge,
+            seed=asked.seed,
+            region=self._region_of(asked.picks, base),
+            preview=lambda patch: self._show(previewed(base, patch), met),
+        )
 
     def _region_of(self, picks: tuple[Pick, ...], base: Edited) -> Region | None:
         """Where it is known, or not found from the box alone."""

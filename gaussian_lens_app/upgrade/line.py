@@ -83,7 +83,21 @@ def _spans(views: list[PhotoView | None]) -> list[tuple[PhotoView | None, tuple[
 
 def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None, report: Report) -> Patch:
     """The method's patch, made without the photo kept for judging, or with what the scene had seen of it."""
-    method = find_method(request.method)
+    method, task = find_method(request.method), _task(request, region, kept)
+    try:
+        return _checked(method(task, report), request)
+    except JobCancelled as stop:
+        if isinstance(stop.kept, Patch):
+            _checked(stop.kept, request)
+        raise
+    except (ArithmeticError, LookupError, ValueError) as error:
+        if ":" not in request.method:
+            raise
+        raise MethodError(f"{request.method} cannot run with these settings: {error}.") from error
+
+
+def _task(request: UpgradeRequest, region: Region, kept: PhotoView | None) -> Task:
+    """What the method gets to see."""
     views = tuple(view for view in region.views if view is not kept)
     capture, glimpses = request.capture, ()
     if capture is not None and kept is not None:
@@ -91,7 +105,7 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
             glimpse = glimpse_of(capture.photos[kept.photo], kept, request.scene, region)
             glimpses = () if glimpse is None else (glimpse,)
         capture, views = _without(capture, views, kept.photo)
-    task = Task(
+    return Task(
         scene=request.scene,
         region=dataclasses.replace(region, views=views),
         rasterizer=request.rasterizer,
@@ -103,16 +117,6 @@ def _run_method(request: UpgradeRequest, region: Region, kept: PhotoView | None,
         glimpses=glimpses,
         preview=request.preview,
     )
-    try:
-        return _checked(method(task, report), request)
-    except JobCancelled as stop:
-        if isinstance(stop.kept, Patch):
-            _checked(stop.kept, request)
-        raise
-    except (ArithmeticError, LookupError, ValueError) as error:
-        if ":" not in request.method:
-            raise
-        raise MethodError(f"{request.method} cannot run with these settings: {error}.") from error
 
 
 def _checked(patch: Patch, request: UpgradeRequest) -> Patch:

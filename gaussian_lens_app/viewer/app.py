@@ -63,30 +63,37 @@ class View:
         set_theme(self.server)
         place_panel(self.server)
         self.flights = Flights(unit)
-        self.box_tool = BoxTool(
+        self.box_tool = self._make_box_tool()
+        self.desk = self._make_desk(home, project, exports or Path.cwd(), first_photo)
+        self.panel = Panel(self.desk)
+        self.server.on_client_disconnect(self._left)
+        self._unsubscribe = session.subscribe(self._on_event)
+
+    def _make_box_tool(self) -> BoxTool:
+        """The desk, which it asks, is made after it."""
+        return BoxTool(
             self.server,
-            session,
+            self.session,
             self.host,
             changed=lambda: self.desk.refresh(),
             boxed=self._boxed,
             attempt=lambda action, client: self.desk.attempt(action, client),
         )
-        self.desk = Desk(
+
+    def _make_desk(self, home: Pose, project: Project | None, exports: Path, first_photo: int) -> Desk:
+        return Desk(
             self.server,
-            session,
+            self.session,
             self.display,
             self.host,
             self.flights,
             self.box_tool,
             home,
-            (exports or Path.cwd()).resolve(),
+            exports.resolve(),
             project,
             () if project is None else project.bookmarks,
             first_photo,
         )
-        self.panel = Panel(self.desk)
-        self.server.on_client_disconnect(self._left)
-        self._unsubscribe = session.subscribe(self._on_event)
 
     @property
     def url(self) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from gaussian_lens_app.errors import GsrError
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.jobs import JobState, JobStatus
-from gaussian_lens_app.methods.base import Scope
 from gaussian_lens_app.scene import Capture, Gaussians, Kind, PhotoView
 from gaussian_lens_app.session import Outcome, Selection, Session
 from gaussian_lens_app.session.arrangement import Alternative, UpgradedRegion
@@ -75,9 +74,7 @@ def suggestions_line(count: int | None) -> str:
 def method_lines(choice: Choice | None, estimate: Estimate | None = None) -> str:
     """What the chosen method does and would cost."""
     lines = [] if choice is None else [choice.summary]
-    if choice is not None and Scope.REGION not in choice.scopes:
-        lines.append("For whole scenes alone: *Upgrade whole scene*, under *More ways to upgrade*.")
-    elif estimate is not None:
+    if estimate is not None:
         growth = f"at most {estimate.gaussians:,} new Gaussians" if estimate.gaussians else "no new Gaussians"
         lines.append(f"About **{_seconds(estimate.seconds)}**, {growth}.")
     return "  \n".join(lines)

@@ -8,6 +8,7 @@ import pytest
 from screen import SIZE, inside
 from sharpen import sharpening
 
+from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.session import Session
 
 pytestmark = pytest.mark.browser
@@ -275,6 +276,22 @@ def test_in_a_low_window_what_is_done_next_is_in_sight(opened, session):
     screen.press("Upgrade")
     screen.sees("Swapped in")
     assert in_sight("Show before")
+
+
+def test_the_whole_scene_has_a_method_of_its_own(opened, textured_board, fast_rasterizer):
+    asked = []
+
+    def noted(request, report):
+        asked.append((request.box, request.method))
+        raise MethodError("Only asked.")
+
+    board = textured_board
+    screen = opened(Session(board.scene, rasterizer=fast_rasterizer, capture=board.capture, upgrade=noted))
+    screen.page.get_by_text("More ways to upgrade").click()
+    screen.sees("all its photos at once")
+    screen.press("Upgrade whole scene")
+    screen.sees("Only asked.")
+    assert asked == [(None, "fit-scene")]
 
 
 def test_the_worst_places_are_upgraded_without_a_box(opened, session):

@@ -87,6 +87,15 @@ def test_an_upgrade_never_writes_over_the_scene_it_reads(files, tmp_path, capsys
     assert not (tmp_path / "out.ply").exists()
 
 
+@pytest.mark.parametrize(("parts", "method"), [(False, "fit-scene"), (True, "refine")])
+def test_a_whole_scene_is_fitted_at_once_unless_it_is_to_be_done_in_parts(files, tmp_path, parts, method):
+    report = tmp_path / "report.json"
+    more = ["--work", tmp_path / "parts"] if parts else []
+    out = ["-o", tmp_path / "out.ply", "--report", report, "--force", "--budget-seconds", "2", *more]
+    assert gsr("upgrade", files.scene, "--capture", files.capture, "--whole", *out) == 0
+    assert json.loads(report.read_text())["method"] == method
+
+
 def test_a_refused_upgrade_writes_nothing_unless_forced(files, tmp_path, capsys, monkeypatch):
     from gaussian_lens_app.evaluation.judge import Verdict
     from gaussian_lens_app.upgrade import line

@@ -34,6 +34,18 @@ def test_windows_are_whole_photos_no_larger_than_asked_for(textured_board, fast_
         assert bool(window.mask.all())
 
 
+def test_reading_the_photos_can_be_cancelled_after_each_one(textured_board, fast_rasterizer):
+    told: list[float] = []
+
+    def report(stage: str, fraction: float) -> None:
+        told.append(fraction)
+
+    scene_windows(task(textured_board, fast_rasterizer), SceneWindowSettings(), report=report)
+    assert len(told) >= 2 * len(textured_board.capture)  # each is read, then its exposure is matched
+    assert told == sorted(told)
+    assert 0 <= told[0] <= told[-1] <= 1
+
+
 def test_a_photo_of_something_else_is_left_out(textured_board, fast_rasterizer):
     photos = list(textured_board.capture.photos)
     photos[1] = Photo(photos[1].name, photos[1].camera, 255 - photos[1].load())

@@ -13,7 +13,7 @@ from gaussian_lens_app.jobs import JobState, JobStatus
 from gaussian_lens_app.methods import Scope
 from gaussian_lens_app.scene import Box, Region
 from gaussian_lens_app.session import Outcome, Selection
-from gaussian_lens_app.session.choices import Choice, choices
+from gaussian_lens_app.session.choices import Choice, choices, for_boxes, for_whole_scenes
 from gaussian_lens_app.session.estimate import Estimate
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.panels.help import FIRST_RUN
@@ -46,11 +46,19 @@ def test_the_selection_line_follows_the_selection():
 def test_methods_that_cannot_run_are_listed_with_the_reason():
     table = (Choice("a", "Alpha", "Does a.", None), Choice("b", "Beta", "Does b.", "needs photos: --capture"))
     assert words.method_lines(table[0]) == "Does a."
-    whole = Choice("c", "Gamma", "Does c.", None, (Scope.SCENE,))
-    assert "*Upgrade whole scene*" in words.method_lines(whole, Estimate(3.0, 0))
-    assert "About" not in words.method_lines(whole, Estimate(3.0, 0))
+    assert "About" in words.method_lines(table[0], Estimate(3.0, 0))
     assert words.missing_lines(table) == "Not here: *Beta* (needs photos: `--capture`)."
     assert words.missing_lines(table[:1]) == ""
+
+
+def test_a_method_for_whole_scenes_alone_is_first_there_and_not_offered_for_boxes():
+    table = (
+        Choice("a", "Alpha", "Does a.", None),
+        Choice("b", "Beta", "Does b.", "needs photos"),
+        Choice("c", "Gamma", "Does c.", None, (Scope.SCENE,)),
+    )
+    assert [choice.name for choice in for_boxes(table)] == ["a"]
+    assert [choice.name for choice in for_whole_scenes(table)] == ["c", "a"]
 
 
 def test_without_photos_the_methods_that_need_them_are_missing_something():

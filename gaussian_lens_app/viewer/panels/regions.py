@@ -5,8 +5,8 @@ from __future__ import annotations
 import viser
 
 from gaussian_lens_app.errors import MethodError
-from gaussian_lens_app.methods.base import Scope
 from gaussian_lens_app.session.arrangement import UpgradedRegion
+from gaussian_lens_app.session.choices import for_boxes, for_whole_scenes
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.outline import locate, show_outline
@@ -37,7 +37,7 @@ class RegionsPanel:
             self._version.on_update(lambda event: self._flip(event.client))
             self._next = gui.add_button("Next version", color="gray", hint="At the same view. Key: N")
             self._next.on_click(lambda event: self.next_version(event.client))
-            labels = [one.label for one in upgrades.choices if one.missing is None and Scope.REGION in one.scopes]
+            labels = [choice.label for choice in for_boxes(upgrades.choices)]
             self._other = gui.add_dropdown("Method", labels or [NONE], disabled=not labels)
             self._try = gui.add_button("Try this too", icon=viser.Icon.SPARKLES, disabled=not labels)
             self._try.on_click(lambda event: self._try_other(event.client))
@@ -150,6 +150,10 @@ class RegionsPanel:
         versions = [words.version_label(i, one) for i, one in enumerate(region.alternatives)]
         self._fill(self._version, versions, versions[region.chosen])
         self._next.disabled = len(versions) < 2
+        able = for_whole_scenes if region.box is None else for_boxes
+        others = [choice.label for choice in able(self.upgrades.choices)]
+        if others:
+            self._fill(self._other, others, self._other.value if self._other.value in others else others[0])
         self._details.content = words.region_details(session, region)
         if self._named != region.number:
             self._named, self._name.value = region.number, session.work.name(region.number)

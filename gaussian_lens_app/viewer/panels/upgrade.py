@@ -8,13 +8,14 @@ from collections.abc import Callable
 import viser
 
 from gaussian_lens_app.jobs import Job, JobState
-from gaussian_lens_app.methods.base import Budget, Scope
+from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.scene import Box
-from gaussian_lens_app.session.choices import Choice, choices
+from gaussian_lens_app.session.choices import Choice, choices, for_boxes
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.session.missing import worst_places
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
+from gaussian_lens_app.viewer.panels.whole_scene import WholeSceneControls
 
 
 class UpgradeSection:
@@ -27,7 +28,7 @@ class UpgradeSection:
         self._lock = threading.Lock()
         gui, budget = desk.server.gui, Budget()
         self.choices = choices(desk.session.capture)
-        labels = [choice.label for choice in self.choices if choice.missing is None]
+        labels = [choice.label for choice in for_boxes(self.choices)]
         with gui.add_folder("2 · Upgrade"):
             self._method = gui.add_dropdown("Method", labels or ["none can run"], disabled=not labels)
             self._method.on_update(lambda _: self.refresh())
@@ -61,13 +62,7 @@ class UpgradeSection:
             hint="Boxes the three places that the photos pull at hardest, and upgrades each.",
         )
         self._worst.on_click(lambda event: desk.attempt(lambda: self._start_worst(event.client), event.client))
-        self._whole = gui.add_button(
-            "Upgrade whole scene",
-            color="gray",
-            visible=False,
-            hint="All splats, not only the box. You can undo it.",
-        )
-        self._whole.on_click(lambda _: self._start(whole=True))
+        WholeSceneControls(desk, self.choices, lambda method: self.run(method, whole=True))
         missing = words.missing_lines(self.choices)
         if missing:
             gui.add_markdown(missing)
@@ -99,9 +94,9 @@ class UpgradeSection:
             self.jobs = [one for one in self.jobs if not one.state.finished] + [job]
         self.show_progress()
 
-    def _start(self, whole: bool = False) -> None:
+    def _start(self) -> None:
         if self.chosen is not None:
-            self.run(self.chosen.name, whole=whole)
+            self.run(self.chosen.name)
 
     def _start_worst(self, client: viser.ClientHandle | None) -> None:
         """One upgrade for each of the worst places, without a box."""
@@ -144,7 +139,5 @@ class UpgradeSection:
         estimate = None if chosen is None else session.estimate(chosen.name, self.budget)
         self._hint.content = words.method_lines(chosen, estimate)
         nothing = selection is None or (selection.region is not None and selection.region.count == 0)
-        scopes = () if chosen is None else chosen.scopes
-        self._upgrade.disabled = nothing or Scope.REGION not in scopes
-        self._worst.visible = session.capture is not None and Scope.REGION in scopes
-        self._whole.visible = chosen is not None
+        self._upgrade.disabled = nothing or chosen is None
+        self._worst.visible = session.capture is not None and chosen is not None

@@ -1,0 +1,36 @@
+"""All splats at once: by which method, and the button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gaussian_lens_app.session.choices import Choice, for_whole_scenes
+from gaussian_lens_app.viewer.desk import Desk
+
+
+class WholeSceneControls:
+    """A method of their own, since what does best in a box is not what does best in a whole scene."""
+
+    def __init__(self, desk: Desk, choices: Sequence[Choice], start: Callable[[str], None]):
+        """`start(method)` upgrades the whole scene."""
+        self._choices, self._start = for_whole_scenes(choices), start
+        if not self._choices:
+            return
+        gui = desk.server.gui
+        self._method = gui.add_dropdown("Whole scene", [choice.label for choice in self._choices])
+        self._method.on_update(lambda _: self._say())
+        self._hint = gui.add_markdown("")
+        button = gui.add_button(
+            "Upgrade whole scene",
+            color="gray",
+            hint="All splats, not only the box. Takes minutes; you can look around, cancel and undo.",
+        )
+        button.on_click(lambda event: desk.attempt(lambda: self._start(self._chosen.name), event.client))
+        self._say()
+
+    @property
+    def _chosen(self) -> Choice:
+        return next(choice for choice in self._choices if choice.label == self._method.value)
+
+    def _say(self) -> None:
+        self._hint.content = self._chosen.summary
