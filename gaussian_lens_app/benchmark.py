@@ -19,7 +19,7 @@ import torch
 
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.evaluation.ceiling import FullSettings, full_scene
-from gaussian_lens_app.evaluation.modes import best_mode
+from gaussian_lens_app.evaluation.modes import Input, in_best_mode
 from gaussian_lens_app.evaluation.protocol import BAND_LIMITED, FULL, INPUT, Benchmark, Outcome, Trial, row_key, run
 from gaussian_lens_app.evaluation.report import Evaluation, versions
 from gaussian_lens_app.evaluation.rows import Row
@@ -28,9 +28,8 @@ from gaussian_lens_app.formats.atomic import make_folder, write_atomically
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, find_method
 from gaussian_lens_app.networks.weights import RELEASED
-from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.optimize.reconstruct import device_of
-from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, for_device
+from gaussian_lens_app.raster import Rasterizer, for_device
 from gaussian_lens_app.scene import Capture, Gaussians
 from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
 
@@ -88,26 +87,42 @@ def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Ra
     file = load(settings.scene)
     scene = file.gaussians.to(device_of(rasterizer))
     context, test = _split(load_capture(settings.capture, stated=file.cameras), settings)
-    name, mode, mode_figures = best_mode(scene, context, rasterizer, settings.low_long_side)
-    start, start_mode = scene, mode
-    if mode.eps2d > ANTIALIASED.eps2d:
-        start = band_limited(scene, [photo.camera for photo in context.photos], rasterizer, mode)
-        start_mode = ANTIALIASED
+    given = in_best_mode(scene, context, rasterizer, settings.low_long_side)
     ready = 0.3 if FULL in settings.methods else 0.02
-    full = None
-    if FULL in settings.methods:
-        full_settings = FullSettings(steps=settings.full_steps, seed=settings.seed)
-        full = full_scene(start, context, start_mode, rasterizer, full_settings, within(report, 0.01, ready))
-        full = full.to(device_of(rasterizer))
-    benchmark = Benchmark(
-        scene=scene,
+    full = _full(given, context, rasterizer, settings, within(report, 0.01, ready))
+    benchmark = _benchmark(given, full, context, test, rasterizer, settings)
+    facts = {**_facts(settings, rasterizer, context, test), "render_modes": _mode_facts(given)}
+    return Evaluation(facts, _all_rows(benchmark, settings, facts, within(report, ready, 1.0)))
+
+
+def _full(
+    given: Input, context: Capture, rasterizer: Rasterizer, settings: EvaluateSettings, report: Report
+) -> Gaussians | None:
+    """The ceiling, where it is asked for."""
+    if FULL not in settings.methods:
+        return None
+    full_settings = FullSettings(steps=settings.full_steps, seed=settings.seed)
+    full = full_scene(given.start, context, given.start_mode, rasterizer, full_settings, report)
+    return full.to(device_of(rasterizer))
+
+
+def _benchmark(
+    given: Input,
+    full: Gaussians | None,
+    context: Capture,
+    test: Capture,
+    rasterizer: Rasterizer,
+    settings: EvaluateSettings,
+) -> Benchmark:
+    return Benchmark(
+        scene=given.scene,
         context=context,
         test=test,
         rasterizer=rasterizer,
-        render_mode=name,
-        mode=mode,
-        start=start,
-        start_mode=start_mode,
+        render_mode=given.render_mode,
+        mode=given.mode,
+        start=given.start,
+        start_mode=given.start_mode,
         upgrade=_upgraded,
         budget=Budget(settings.budget_seconds, settings.budget_gaussians),
         boxes=settings.boxes,
@@ -118,14 +133,6 @@ def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Ra
         full=full,
         keep=_keeper(settings.save),
     )
-    facts = _facts(settings, rasterizer, context, test)
-    facts["render_modes"] = {
-        "chosen": name,
-        "eps2d": mode.eps2d,
-        "band_limited": start is not scene,
-        "context_psnr": mode_figures,
-    }
-    return Evaluation(facts, _all_rows(benchmark, settings, facts, within(report, ready, 1.0)))
 
 
 def _upgraded(trial: Trial, report: Report) -> Outcome:
@@ -229,6 +236,15 @@ def _facts(settings: EvaluateSettings, rasterizer: Rasterizer, context: Capture,
         "versions": versions(),
         "weights": {name: release.sha256 for name, release in RELEASED.items()},
         "settings": chosen,
+    }
+
+
+def _mode_facts(given: Input) -> dict[str, Any]:
+    return {
+        "chosen": given.render_mode,
+        "eps2d": given.mode.eps2d,
+        "band_limited": given.start is not given.scene,
+        "context_psnr": given.context_psnr,
     }
 
 

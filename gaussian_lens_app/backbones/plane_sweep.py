@@ -17,7 +17,7 @@ from gaussian_lens_app.backbones.pixel_gaussians import as_gaussians
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.networks.plane_sweep import STRIDE, Pinholes, PlaneSweep, Swept
-from gaussian_lens_app.networks.weights import load_network, load_released
+from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.optimize.start import extent_of
 from gaussian_lens_app.scene import Camera, Gaussians, Photo, SparsePoints
 
@@ -92,8 +92,7 @@ class PlaneSweepBackbone:
             return Scaffold(self._joined(taken))
 
     def _network(self) -> PlaneSweep:
-        weights = self.settings.weights
-        network = load_released("plane-sweep") if weights is None else load_network(weights, "plane-sweep")
+        network = network_with(self.settings.weights, "plane-sweep")
         assert isinstance(network, PlaneSweep)
         return network
 

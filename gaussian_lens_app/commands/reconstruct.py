@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
@@ -13,6 +13,11 @@ from gaussian_lens_app.commands.arguments import Device, OptionalHoldout, Output
 from gaussian_lens_app.commands.device import ready_rasterizer
 from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.commands.reading import check_target, read_capture
+
+if TYPE_CHECKING:
+    from gaussian_lens_app.jobs import Report
+    from gaussian_lens_app.raster import Rasterizer
+    from gaussian_lens_app.scene import Capture, Gaussians
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,22 @@ class Reconstruct:
         check_target(self.output, ".ply")
         holdout = parse_holdout(self.holdout) if self.holdout else None
         from gaussian_lens_app import formats
+
+        rasterizer = ready_rasterizer(self.device)
+        capture = read_capture(self.capture)
+        context, test = capture.split(holdout) if holdout else (capture, capture.only([]))
+        started = time.monotonic()
+        with Progress() as report:
+            make = self._swept if self.feed_forward else self._optimised
+            scene = make(context, rasterizer, report)
+        formats.save(self.output, scene)
+        seconds = time.monotonic() - started
+        print(f"{self.output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
+        if len(test):
+            self._print_psnr(scene, test, rasterizer)
+
+    def _optimised(self, context: Capture, rasterizer: Rasterizer, report: Report) -> Gaussians:
         from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstruct
-        from gaussian_lens_app.raster import ANTIALIASED
 
         settings = ReconstructSettings(
             long_side=self.long_side,
@@ -60,30 +79,20 @@ class Reconstruct:
             random_points=self.random_points,
             seed=self.seed,
         )
-        rasterizer = ready_rasterizer(self.device)
-        capture = read_capture(self.capture)
-        context, test = capture.split(holdout) if holdout else (capture, capture.only([]))
-        started = time.monotonic()
-        with Progress() as progress:
-            scene = (
-                self._swept(context, progress)
-                if self.feed_forward
-                else reconstruct(context, settings, rasterizer, progress)
-            )
-        formats.save(self.output, scene)
-        seconds = time.monotonic() - started
-        print(f"{self.output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
-        if len(test):
-            from gaussian_lens_app.evaluation.modes import mean_psnr
-            from gaussian_lens_app.optimize.reconstruct import device_of
+        return reconstruct(context, settings, rasterizer, report)
 
-            small = test.with_long_side(self.long_side)
-            psnr = mean_psnr(scene.to(device_of(rasterizer)), small, rasterizer, ANTIALIASED)
-            print(f"PSNR on {len(test)} photos kept out, at {self.long_side} px: {psnr:.2f} dB")
-
-    def _swept(self, context, progress):
-        """The scene of the photos without optimisation."""
+    def _swept(self, context: Capture, rasterizer: Rasterizer, report: Report) -> Gaussians:
+        """The scene of the photos without optimisation, for which nothing is drawn."""
         from gaussian_lens_app.backbones.plane_sweep import PlaneSweepBackbone, SweepSettings
 
         settings = SweepSettings(long_side=self.long_side, max_gaussians=max(self.max_gaussians, 120_000))
-        return PlaneSweepBackbone(settings, context.points)(context.photos, progress).gaussians
+        return PlaneSweepBackbone(settings, context.points)(context.photos, report).gaussians
+
+    def _print_psnr(self, scene: Gaussians, test: Capture, rasterizer: Rasterizer) -> None:
+        from gaussian_lens_app.evaluation.modes import mean_psnr
+        from gaussian_lens_app.optimize.reconstruct import device_of
+        from gaussian_lens_app.raster import ANTIALIASED
+
+        small = test.with_long_side(self.long_side)
+        psnr = mean_psnr(scene.to(device_of(rasterizer)), small, rasterizer, ANTIALIASED)
+        print(f"PSNR on {len(test)} photos kept out, at {self.long_side} px: {psnr:.2f} dB")

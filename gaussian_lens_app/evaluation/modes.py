@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.jobs.report import Report, silent
+from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
 from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Capture, Gaussians, Rect
@@ -31,6 +34,28 @@ def best_mode(
     figures = {name: mean_psnr(scene, few, rasterizer, mode) for name, mode in modes.items()}
     name = max(figures, key=lambda name: figures[name])
     return name, modes[name], figures
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """An input scene, how it looks best, and what upgrades of it start from."""
+
+    scene: Gaussians
+    render_mode: str
+    mode: RenderMode
+    context_psnr: dict[str, float]
+    """Of every mode that was tried, by name."""
+    start: Gaussians
+    start_mode: RenderMode
+
+
+def in_best_mode(scene: Gaussians, context: Capture, rasterizer: Rasterizer, low_long_side: int) -> Input:
+    """The input, band-limited for upgrades where a wider filter than the plain one suits it."""
+    name, mode, figures = best_mode(scene, context, rasterizer, low_long_side)
+    if mode.eps2d <= ANTIALIASED.eps2d:
+        return Input(scene, name, mode, figures, scene, mode)
+    start = band_limited(scene, [photo.camera for photo in context.photos], rasterizer, mode)
+    return Input(scene, name, mode, figures, start, ANTIALIASED)
 
 
 def mean_psnr(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> float:

@@ -163,12 +163,16 @@ def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Ro
     if method == INPUT:
         return _row(benchmark, spot, method, spot.before, render_mode=benchmark.render_mode, applied=False)
     if method == BAND_LIMITED:
-        return _row(benchmark, spot, method, spot.start, applied=True)
+        return _row(benchmark, spot, method, spot.start)
     if method == FULL:
         assert benchmark.full is not None
         added = len(benchmark.full) - len(benchmark.start)
-        compared = _compared(benchmark, spot, benchmark.full)
-        return _kept(benchmark, benchmark.full, _row(benchmark, spot, method, compared, gaussians_added=added))
+        return _candidate_row(benchmark, spot, method, benchmark.full, gaussians_added=added)
+    return _upgrade_row(benchmark, spot, method, report)
+
+
+def _upgrade_row(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Row:
+    """The row of an upgrade; where it could not run, with the reason and the figures of what it starts from."""
     trial = _trial(benchmark, spot, method)
     forget_peak(benchmark.rasterizer.name)
     started = time.monotonic()
@@ -180,20 +184,8 @@ def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Ro
     seconds, peak = time.monotonic() - started, peak_mb(benchmark.rasterizer.name)
     if benchmark.whole:  # made once, for all photos
         seconds = sum(outcome.seconds.values())
-    candidate = outcome.patch.apply(benchmark.start)
-    return _kept(
-        benchmark,
-        candidate,
-        _row(
-            benchmark,
-            spot,
-            method,
-            _compared(benchmark, spot, candidate),
-            seconds=seconds,
-            peak_memory_mb=peak,
-            **_judged(outcome),
-        ),
-    )
+    facts = {**_judged(outcome), "seconds": seconds, "peak_memory_mb": peak}
+    return _candidate_row(benchmark, spot, method, outcome.patch.apply(benchmark.start), **facts)
 
 
 def _trial(benchmark: Benchmark, spot: Spot, method: str) -> Trial:
@@ -208,11 +200,6 @@ def _trial(benchmark: Benchmark, spot: Spot, method: str) -> Trial:
         rasterizer=benchmark.rasterizer,
         seed=benchmark.seed,
     )
-
-
-def _compared(benchmark: Benchmark, spot: Spot, candidate: Gaussians) -> Comparison:
-    """A scene against the spot's photo, in the mode that upgrades are drawn in."""
-    return Comparison.of(render(benchmark, candidate, spot.photo.camera, benchmark.start_mode), spot.pixels)
 
 
 def _judged(outcome: Outcome) -> dict[str, Any]:
@@ -231,13 +218,9 @@ def _judged(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _row(
-    benchmark: Benchmark, spot: Spot, method: str, candidate: Comparison, *, applied: bool = True, **facts: Any
-) -> Row:
-    """A row whose figures before are the input's; a refused result leaves what upgrades start from."""
-    shown = candidate if applied or method == INPUT else spot.start
-    defaults = {
-        "render_mode": benchmark.render_mode if benchmark.start is benchmark.scene else BAND_LIMITED,
+def _unjudged() -> dict[str, Any]:
+    """What a row says instead where nothing was upgraded."""
+    return {
         "judge_gain_db": None,
         "judge_noise_db": None,
         "judge_photo": None,
@@ -248,6 +231,15 @@ def _row(
         "gaussians_added": 0,
         "peak_memory_mb": None,
     }
+
+
+def _row(
+    benchmark: Benchmark, spot: Spot, method: str, candidate: Comparison, *, applied: bool = True, **facts: Any
+) -> Row:
+    """A row whose figures before are the input's; a refused result leaves what upgrades start from."""
+    shown = candidate if applied or method == INPUT else spot.start
+    figures = measured(*(comparison.figures(spot.box) for comparison in (spot.before, shown, candidate)))
+    render_mode = benchmark.render_mode if benchmark.start is benchmark.scene else BAND_LIMITED
     return Row(
         photo=spot.photo.name,
         box=spot.box,
@@ -258,12 +250,14 @@ def _row(
         gaussians_before=len(benchmark.scene),
         applied=applied,
         psnr_start=spot.start.figures(spot.box).psnr,
-        **measured(*(comparison.figures(spot.box) for comparison in (spot.before, shown, candidate))),
-        **{**defaults, **facts},
+        **{"render_mode": render_mode, **_unjudged(), **figures, **facts},
     )
 
 
-def _kept(benchmark: Benchmark, candidate: Gaussians, row: Row) -> Row:
+def _candidate_row(benchmark: Benchmark, spot: Spot, method: str, candidate: Gaussians, **facts: Any) -> Row:
+    """The row of a scene that a method made, drawn in the mode of upgrades; the scene is kept where that is asked."""
+    picture = render(benchmark, candidate, spot.photo.camera, benchmark.start_mode)
+    row = _row(benchmark, spot, method, Comparison.of(picture, spot.pixels), **facts)
     if benchmark.keep is not None:
         benchmark.keep(candidate, row)
     return row

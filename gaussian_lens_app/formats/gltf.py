@@ -12,6 +12,7 @@ import binascii
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -174,37 +175,52 @@ def _in_scene(arrays: Arrays, matrix: np.ndarray, name: str) -> Gaussians:
 
 def _read(document: _Document, attributes: dict) -> Arrays:
     """One primitive in its own frame."""
-
-    def values(name: str, *widths: int) -> np.ndarray:
-        key = name if name == "POSITION" else f"{EXTENSION}:{name}"
-        index = attributes.get(key, attributes.get(f"_{name}"))
-        if index is None:
-            raise BadFile(
-                f"{document.name} has splats without {name}: compressed ones are not read, save them plainly."
-            )
-        found = document.values(index, widths)
-        if len(found) != len(means):
-            raise BadFile(f"{document.name} has {len(found)} values of {name} for {len(means)} splats: it is damaged.")
-        return found
-
     means = document.values(attributes.get("POSITION"), (3,))
+    degree = _degree(attributes)
+    refuse_bombs(document.name, document.held, len(means), degree)
+    values = _Values(document, attributes, len(means))
+    out = new_arrays(len(means), degree)
+    out.means[:] = means
+    out.quats[:] = np.roll(values.of("ROTATION", 4), 1, 1)
+    scales = values.of("SCALE", 3)
+    out.log_scales[:] = scales if (scales < 0).any() else log_scale(scales)
+    out.logit_opacities[:] = logit(values.of("OPACITY", 1)[:, 0])
+    out.sh0[:, 0] = values.of("SH_DEGREE_0_COEF_0", 3)
+    bands = ((band, k) for band in range(1, degree + 1) for k in range(2 * band + 1))
+    for at, (band, k) in enumerate(bands):
+        out.shN[:, at] = values.of(f"SH_DEGREE_{band}_COEF_{k}", 3)
+    return out
+
+
+def _degree(attributes: dict) -> int:
+    """Of the spherical harmonics, at most 3."""
     degree = 0
     while degree < 3 and f"{EXTENSION}:SH_DEGREE_{degree + 1}_COEF_0" in attributes:
         degree += 1
-    refuse_bombs(document.name, document.held, len(means), degree)
-    out = new_arrays(len(means), degree)
-    out.means[:] = means
-    out.quats[:] = np.roll(values("ROTATION", 4), 1, 1)
-    scales = values("SCALE", 3)
-    out.log_scales[:] = scales if (scales < 0).any() else log_scale(scales)
-    out.logit_opacities[:] = logit(values("OPACITY", 1)[:, 0])
-    out.sh0[:, 0] = values("SH_DEGREE_0_COEF_0", 3)
-    at = 0
-    for band in range(1, degree + 1):
-        for k in range(2 * band + 1):
-            out.shN[:, at] = values(f"SH_DEGREE_{band}_COEF_{k}", 3)
-            at += 1
-    return out
+    return degree
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The extension's attributes of one primitive, each of as many values as it has splats."""
+
+    document: _Document
+    attributes: dict
+    count: int
+
+    def of(self, name: str, width: int) -> np.ndarray:
+        """(count, width) float32; drafts of the extension put an underscore in the place of its name."""
+        index = self.attributes.get(f"{EXTENSION}:{name}", self.attributes.get(f"_{name}"))
+        if index is None:
+            raise BadFile(
+                f"{self.document.name} has splats without {name}: compressed ones are not read, save them plainly."
+            )
+        found = self.document.values(index, (width,))
+        if len(found) != self.count:
+            raise BadFile(
+                f"{self.document.name} has {len(found)} values of {name} for {self.count} splats: it is damaged."
+            )
+        return found
 
 
 def _placed(document: _Document) -> Iterator[tuple[dict, np.ndarray]]:

@@ -58,43 +58,59 @@ def loss(g: Gaussians) -> Iterator[Finding]:
 
 def _encode(g: Arrays, degree: int) -> tuple[dict, dict[str, bytes]]:
     """(meta.json, pictures by name)"""
-    count = len(g.means)
-    logs = np.sign(g.means) * np.log1p(np.abs(g.means.astype(np.float64)))
-    low, high = logs.min(0), logs.max(0)
-    whole = np.rint((logs - low) / np.where(high > low, high - low, 1.0) * 65535).astype(np.uint16)
-    which, rest = smallest_three(g.quats)
+    low, high, whole = _positions(g.means)
     scale_book, scales = _codebook(g.log_scales)
     color_book, colors = _codebook(g.sh0[:, 0])
     opacities = to_byte(sigmoid(g.logit_opacities) * 255)[:, None]
-    quats = np.concatenate([to_byte((rest / np.sqrt(0.5) + 1) * 127.5), (which + FIRST_TAG)[:, None]], 1)
     pictures = {
         "means_l.webp": _webp(whole & 255),
         "means_u.webp": _webp(whole >> 8),
-        "quats.webp": _webp(quats),
+        "quats.webp": _webp(_rotations(g.quats)),
         "scales.webp": _webp(scales),
         "sh0.webp": _webp(np.concatenate([colors, opacities], 1)),
     }
     meta = {
         "version": 2,
         "asset": {"generator": "gaussian_lens_app"},
-        "count": count,
-        "means": {"mins": low.tolist(), "maxs": high.tolist(), "files": ["means_l.webp", "means_u.webp"]},
+        "count": len(g.means),
+        "means": {"mins": low, "maxs": high, "files": ["means_l.webp", "means_u.webp"]},
         "scales": {"codebook": scale_book, "files": ["scales.webp"]},
         "quats": {"files": ["quats.webp"]},
         "sh0": {"codebook": color_book, "files": ["sh0.webp"]},
     }
     if degree:
-        palette, labels = _palette(g.shN.reshape(count, -1))
-        book, entries = _codebook(palette)
-        rows = -(-len(palette) // PALETTE_COLUMNS)
-        padded = np.zeros((rows * PALETTE_COLUMNS, palette.shape[1]), np.uint8)
-        padded[: len(palette)] = entries
-        bands = g.shN.shape[1]
-        pictures["shN_centroids.webp"] = _webp(padded.reshape(-1, 3), PALETTE_COLUMNS * bands)
-        pictures["shN_labels.webp"] = _webp(np.stack([labels & 255, labels >> 8, 0 * labels], 1))
-        files = ["shN_centroids.webp", "shN_labels.webp"]
-        meta["shN"] = {"count": len(palette), "bands": degree, "codebook": book, "files": files}
+        meta["shN"], more = _higher_bands(g.shN, degree)
+        pictures |= more
     return meta, pictures
+
+
+def _positions(means: np.ndarray) -> tuple[list[float], list[float], np.ndarray]:
+    """(lowest, highest, (N, 3) uint16 between them), of logarithms that keep the sign."""
+    logs = np.sign(means) * np.log1p(np.abs(means.astype(np.float64)))
+    low, high = logs.min(0), logs.max(0)
+    whole = np.rint((logs - low) / np.where(high > low, high - low, 1.0) * 65535).astype(np.uint16)
+    return low.tolist(), high.tolist(), whole
+
+
+def _rotations(quats: np.ndarray) -> np.ndarray:
+    """(N, 4) bytes: the three smallest components, then which one is left out."""
+    which, rest = smallest_three(quats)
+    return np.concatenate([to_byte((rest / np.sqrt(0.5) + 1) * 127.5), (which + FIRST_TAG)[:, None]], 1)
+
+
+def _higher_bands(shN: np.ndarray, degree: int) -> tuple[dict, dict[str, bytes]]:
+    """(section of meta.json, pictures by name): a palette of all bands together, and each Gaussian's entry."""
+    count, coefficients = shN.shape[:2]
+    palette, labels = _palette(shN.reshape(count, -1))
+    book, entries = _codebook(palette)
+    rows = -(-len(palette) // PALETTE_COLUMNS)
+    padded = np.zeros((rows * PALETTE_COLUMNS, palette.shape[1]), np.uint8)
+    padded[: len(palette)] = entries
+    pictures = {
+        "shN_centroids.webp": _webp(padded.reshape(-1, 3), PALETTE_COLUMNS * coefficients),
+        "shN_labels.webp": _webp(np.stack([labels & 255, labels >> 8, 0 * labels], 1)),
+    }
+    return {"count": len(palette), "bands": degree, "codebook": book, "files": list(pictures)}, pictures
 
 
 def _codebook(values: np.ndarray) -> tuple[list[float], np.ndarray]:

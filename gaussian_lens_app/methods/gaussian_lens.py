@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +21,10 @@ from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_lay
 from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, run_tiles
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
-from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
+from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, windows_of
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
-from gaussian_lens_app.networks.weights import load_network, load_released
-from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
+from gaussian_lens_app.networks.weights import network_with
+from gaussian_lens_app.optimize.local import LocalFit, LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
 STOP_RANK = 4
@@ -92,41 +93,28 @@ class GaussianLens:
     def __call__(self, task: Task, report: Report) -> Patch:
         deadline = time.monotonic() + task.budget.seconds
         check_photos(task)
-        device = str(task.scene.device)
-        weights = self.settings.weights
-        network = (
-            load_released("gaussian-lens", device)
-            if weights is None
-            else load_network(weights, "gaussian-lens", device)
-        )
-        assert isinstance(network, Network)
+        network = self._network(str(task.scene.device))
         report("Reading the photos", 0.0)
-        fitted, stops, glimpses = self._windows(task)
+        windows = self._windows(task)
         report("Placing pixel Gaussians", 0.1)
-        inputs, stride = self._inputs(task, fitted, stops, glimpses)
+        inputs, stride = self._inputs(task, windows)
         if not network.config.pixels:
             inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, task.scene.device))
         end, aside = (0.5, self.settings.fit_seconds) if self.settings.refine else (0.95, 0.0)
         forward = self.passes(task, network, inputs, stride, within(report, 0.15, end), deadline - aside)
         moving, steps = forward.gaussians, 0
         if self.settings.refine and time.monotonic() < deadline:
-            fit = fit_local(
-                inputs.frozen, moving, [*fitted, *glimpses], stops, task.rasterizer, task.mode,
-                self.settings.local.within(task.budget.seconds),
-                within(report, end, 0.98), seconds=max(0.05, deadline - time.monotonic()), seed=task.seed,
-            )  # fmt: skip
+            fit = self._refined(task, inputs, moving, windows, within(report, end, 0.98), deadline)
             moving, steps = fit.gaussians, fit.steps
-        keep = moving.opacities.cpu() >= self.settings.prune_opacity
-        parents = _parents(task, inputs, len(moving))
-        keep[parents >= 0] = True
-        if stops and self.settings.confirm:
-            keep &= confirmed(inputs.frozen, inputs.old, moving, stops, task.rasterizer, task.mode).cpu()
+        looked_at = windows.fitted if steps else windows.fitted[: self.settings.photos]
         facts = {
-            "photos": [window.name for window in (fitted if steps else fitted[: self.settings.photos])],
-            "glimpses": [window.name for window in glimpses],
+            "photos": [window.name for window in looked_at],
+            "glimpses": [window.name for window in windows.glimpses],
             "steps": steps,
         }
-        return self._patch(moving, _whole_families(keep, parents), parents, forward, facts)
+        parents = _parents(task, inputs, len(moving))
+        keep = self._confirmed(task, inputs, moving, parents, windows.stops)
+        return self._patch(moving, keep, parents, forward, facts)
 
     def passes(
         self, task: Task, network: Network, inputs: LensInputs, stride: int, report: Report, deadline: float
@@ -140,53 +128,77 @@ class GaussianLens:
         clock.lap("input renders and gradients")
         # After a pass that multiplies Gaussians the next one would multiply them again.
         most = self.settings.passes if network.config.head.factor == 1 else 1
-        best, errors, number, passes = state, [], 0, 0
+        best, errors, passes = state, [], 0
         with torch.no_grad():
-            while True:
-                began = time.monotonic()
+            for number in itertools.count():
+                clock.begin_round()
                 report(f"Sharpening, pass {number + 1}", number / (most + 1))
                 looks = look_again(prepared, state, task.rasterizer)
                 clock.lap("renders and gradients")
                 errors.append(squared_error(inputs.windows, looks))
-                # Written so that an error that is no number counts as drift.
-                if number and not errors[-1] <= self.settings.drift * min(errors[:-1]):
+                if number and self._drifted(errors):
                     break
                 best, passes = state, number
-                if number >= most or (number and began + clock.longest > deadline):
+                if number >= most or (number and clock.would_pass(deadline)):
                     break
                 state = run_tiles(network, prepared, state, looks, number, self.settings.tile, silent)
                 clock.lap("network")
-                clock.longest = max(clock.longest, time.monotonic() - began)
-                number += 1
+                clock.end_round()
         return Forward(best, passes, tuple(errors), clock.seconds)
 
-    def _windows(self, task: Task) -> tuple[list[Target], list[Target], list[Target]]:
-        """(photos to look at and, when refining, more to fit to; photos kept out where there are enough; these and the
-        ones kept from the method, small)."""
+    def _drifted(self, errors: list[float]) -> bool:
+        """Whether the last pass is to be undone; an error that is no number counts as drift."""
+        return not errors[-1] <= self.settings.drift * min(errors[:-1])
+
+    def _network(self, device: str) -> Network:
+        network = network_with(self.settings.weights, "gaussian-lens", device)
+        assert isinstance(network, Network)
+        return network
+
+    def _windows(self, task: Task) -> Windows:
+        """Those fitted to are more than are looked at when refining follows."""
         views = list(task.region.views)
         kept = [views.pop(STOP_RANK)] if len(views) > STOP_RANK + 1 else []
         count = max(self.settings.photos, self.settings.fit_photos if self.settings.refine else 0)
         chosen = [*kept, *views[:count]]
         glimpses = glimpses_of(task, kept) if self.settings.glimpses else []
         windows = windows_of(task, chosen, glimpses, self.settings.exposure)
-        return windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :]
+        return Windows(windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :])
 
-    def _inputs(
-        self, task: Task, windows: list[Target], stops: list[Target], glimpses: list[Target]
-    ) -> tuple[LensInputs, int]:
+    def _inputs(self, task: Task, windows: Windows) -> tuple[LensInputs, int]:
+        """(what the network gets, photo pixels per pixel Gaussian along each axis)."""
         new, stride = pixel_layer(
-            windows,
+            windows.fitted,
             self.settings.pixel_photos,
             self.settings.least_stride,
             task.budget.gaussians,
             self.settings.pixels,
         )
         selected = task.region.selected
-        frozen = surroundings(task.scene, selected, [*windows, *stops, *glimpses])
-        looked_at = tuple(windows[: self.settings.photos])
+        frozen = surroundings(task.scene, selected, windows.all)
+        looked_at = tuple(windows.fitted[: self.settings.photos])
         if not self.settings.refine:  # else fitting uses them, and a look at them costs a fifth of a short budget
-            looked_at += tuple(glimpses)
+            looked_at += tuple(windows.glimpses)
         return LensInputs(frozen, task.scene.take(selected), new, looked_at, task.mode), stride
+
+    def _refined(
+        self, task: Task, inputs: LensInputs, moving: Gaussians, windows: Windows, report: Report, deadline: float
+    ) -> LocalFit:
+        """`moving` fitted to the photos for the seconds left."""
+        fitted = [*windows.fitted, *windows.glimpses]
+        problem = LocalProblem(inputs.frozen, fitted, windows.stops, task.rasterizer, task.mode)
+        rates = self.settings.local.within(task.budget.seconds)
+        seconds = max(0.05, deadline - time.monotonic())
+        return fit_local(problem, moving, rates, report, seconds=seconds, seed=task.seed)
+
+    def _confirmed(
+        self, task: Task, inputs: LensInputs, moving: Gaussians, parents: Int[Tensor, "P"], stops: list[Target]
+    ) -> Bool[Tensor, "P"]:
+        """Which Gaussians go into the patch: no faint new ones, and none that the photos kept out speak against."""
+        keep = (moving.opacities.cpu() >= self.settings.prune_opacity) | (parents >= 0)
+        if stops and self.settings.confirm:
+            keep &= confirmed(inputs.frozen, inputs.old, moving, stops, task.rasterizer, task.mode).cpu()
+        return _whole_families(keep, parents)
 
     def _patch(
         self,
@@ -235,12 +247,23 @@ def _whole_families(keep: Bool[Tensor, "P"], parents: Int[Tensor, "P"]) -> Bool[
 
 
 class _Clock:
-    """Seconds by what they were spent on."""
+    """Seconds by what they were spent on, and whether another round would end in time."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self.last, self.longest = time.monotonic(), 0.0
+        self._last = self._began = time.monotonic()
+        self._longest = 0.0
 
     def lap(self, name: str) -> None:
         now = time.monotonic()
-        self.seconds[name], self.last = self.seconds.get(name, 0.0) + now - self.last, now
+        self.seconds[name], self._last = self.seconds.get(name, 0.0) + now - self._last, now
+
+    def begin_round(self) -> None:
+        self._began = time.monotonic()
+
+    def end_round(self) -> None:
+        self._longest = max(self._longest, time.monotonic() - self._began)
+
+    def would_pass(self, deadline: float) -> bool:
+        """Whether this round would end late, if it took as long as the longest so far."""
+        return self._began + self._longest > deadline

@@ -121,14 +121,36 @@ def as_points(prepared: Prepared, state: Gaussians, looks: Sequence[Look]) -> Po
     """The Gaussians, free of units."""
     axes, order = own_axes(state)
     sizes = torch.gather(state.log_scales, 1, order)
-    footprint = prepared.footprint
-    towards = _mean_directions(state.means, prepared.inputs.windows)
-    tilt = (axes.mT @ towards[..., None])[..., 0].abs()
     weights = torch.stack([one.weights for one in looks], 1)
     is_pixel = prepared.inputs.is_pixel
     count = len(is_pixel) - len(prepared.inputs.old)
-    first = torch.stack([F.pad(one.gradients, (0, 0, 0, count)) for one in prepared.first], 1)
-    parameters = torch.cat(
+    return Points(
+        positions=state.means,
+        spacing=prepared.footprint.median() * prepared.stride,
+        axes=axes,
+        order=order,
+        scales=sizes.exp(),
+        parameters=_parameters(prepared, state, axes, sizes, weights),
+        is_pixel=is_pixel,
+        gradients=torch.stack([one.gradients for one in looks], 1),
+        weights=weights,
+        first_gradients=torch.stack([F.pad(one.gradients, (0, 0, 0, count)) for one in prepared.first], 1),
+        first_weights=torch.stack([F.pad(one.weights, (0, count)) for one in prepared.first], 1),
+    )
+
+
+def _parameters(
+    prepared: Prepared,
+    state: Gaussians,
+    axes: Float[Tensor, "P 3 3"],
+    sizes: Float[Tensor, "P 3"],
+    weights: Float[Tensor, "P V"],
+) -> Float[Tensor, "P 13"]:
+    """What describes each Gaussian by itself, in ranges that suit the network."""
+    footprint = prepared.footprint
+    towards = _mean_directions(state.means, prepared.inputs.windows)
+    tilt = (axes.mT @ towards[..., None])[..., 0].abs()
+    return torch.cat(
         [
             (state.sh0[:, 0] * SH_C0).clamp(-1, 1),
             state.logit_opacities[:, None] / 4,
@@ -139,19 +161,6 @@ def as_points(prepared: Prepared, state: Gaussians, looks: Sequence[Look]) -> Po
             torch.full_like(footprint, math.log(prepared.inputs.mode.eps2d / 0.3) / 3)[:, None],
         ],
         -1,
-    )
-    return Points(
-        positions=state.means,
-        spacing=footprint.median() * prepared.stride,
-        axes=axes,
-        order=order,
-        scales=sizes.exp(),
-        parameters=parameters,
-        is_pixel=is_pixel,
-        gradients=torch.stack([one.gradients for one in looks], 1),
-        weights=weights,
-        first_gradients=first,
-        first_weights=torch.stack([F.pad(one.weights, (0, count)) for one in prepared.first], 1),
     )
 
 

@@ -17,7 +17,7 @@ from gaussian_lens_app.lineages.applying import Grown, Variant, choose_pairs, pr
 from gaussian_lens_app.lineages.sensitivity import sensitivity
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.networks.gaussian_vae import GaussianVAE
-from gaussian_lens_app.networks.weights import load_network, load_released
+from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.optimize.losses import psnr_of_mse
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Gaussians, Patch
@@ -77,9 +77,7 @@ class GaussianVAEMethod:
         return self._patch(grown, task, strengths)
 
     def _network(self, device: str) -> GaussianVAE:
-        path = self.settings.weights
-        network = load_released(self.name, device) if path is None else load_network(path, self.name, device)
-        return cast(GaussianVAE, network)
+        return cast(GaussianVAE, network_with(self.settings.weights, self.name, device))
 
     def _step(
         self, grown: Grown, network: GaussianVAE, cameras: tuple[Camera, ...], task: Task, report: Report

@@ -24,7 +24,7 @@ from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_w
 from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
 from gaussian_lens_app.methods.view_gradients import photo_scores
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
-from gaussian_lens_app.networks.weights import load_network, load_released
+from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.raster import RenderMode
 from gaussian_lens_app.scene import Gaussians, Patch
 
@@ -80,7 +80,7 @@ class GenerativeDensification:
         check_photos(task)
         network = self._network(str(task.scene.device))
         report("Reading the photos", 0.0)
-        mode, windows, stops = self._windows(task)
+        mode, windows, stops = self._windows(task, within(report, 0.0, 0.05))
         clock.lap("photos")
         scores = self._scores(task, windows, mode, within(report, 0.05, 0.2))
         rows = self._chosen(task, scores)
@@ -104,16 +104,15 @@ class GenerativeDensification:
         return self._patch(rows, fine, keep, facts)
 
     def _network(self, device: str) -> Network:
-        weights = self.settings.weights
-        loaded = load_released(self.name, device) if weights is None else load_network(weights, self.name, device)
+        loaded = network_with(self.settings.weights, self.name, device)
         assert isinstance(loaded, Network)
         return loaded
 
-    def _windows(self, task: Task) -> tuple[RenderMode, list[Target], list[Target]]:
+    def _windows(self, task: Task, report: Report) -> tuple[RenderMode, list[Target], list[Target]]:
         """(mode at the windows' size, windows of the photos looked at, windows of photos kept out to confirm)."""
         settings, mode = self.settings, task.mode
         if task.box is None:
-            mode, targets, _ = scene_windows(task, settings.scene)
+            mode, targets, _ = scene_windows(task, settings.scene, report=report)
         else:
             targets = windows_of(task, task.region.views[: settings.photos + 1], exposure=settings.exposure)
         every = settings.confirm_every

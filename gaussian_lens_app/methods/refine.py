@@ -17,8 +17,8 @@ from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
-from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
-from gaussian_lens_app.optimize.local import LocalFitSettings, fit_local
+from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, windows_of
+from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
 STOP_RANKS = (4,)
@@ -77,20 +77,19 @@ class Refine:
         selected = task.region.selected
         check_photos(task)
         report("Reading the photos", 0.0)
-        targets, stops, glimpses = self._targets(task)
-        new = self._insert(task, targets, within(report, 0.05, 0.25))
+        windows = self._windows(task)
+        new = self._insert(task, windows.fitted, within(report, 0.05, 0.25))
         old = task.scene.take(selected)
         moving, keep, steps = Gaussians.concat([old, new]), None, 0
         if self.settings.fit:
-            moving, keep, steps = self._fit(
-                task, old, new, [*targets, *glimpses], stops, within(report, 0.25, 0.98), deadline
-            )
-        names = {"photos": [one.name for one in targets], "glimpses": [one.name for one in glimpses]}
+            moving, keep, steps = self._fit(task, old, new, windows, within(report, 0.25, 0.98), deadline)
+        names = {
+            "photos": [one.name for one in windows.fitted],
+            "glimpses": [one.name for one in windows.glimpses],
+        }
         return self._patch(task, old, moving, keep, {**names, "steps": steps})
 
-    def _targets(self, task: Task) -> tuple[list[Target], list[Target], list[Target]]:
-        """Windows to fit to; windows kept out for stopping and confirming (where enough photos see the region); and
-        those of photos kept from the method, small."""
+    def _windows(self, task: Task) -> Windows:
         views = list(task.region.views)
         kept = [rank for rank in STOP_RANKS if rank < len(views) - 1] if self.settings.fit else []
         fitted = [view for rank, view in enumerate(views) if rank not in kept][: self.settings.photos]
@@ -99,7 +98,7 @@ class Refine:
             glimpses_of(task, [views[rank] for rank in kept]) if self.settings.fit and self.settings.glimpses else []
         )
         windows = windows_of(task, chosen, glimpses, self.settings.exposure)
-        return windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :]
+        return Windows(windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :])
 
     def _insert(self, task: Task, targets: list[Target], report: Report) -> Gaussians:
         """Pixel Gaussians from the best photos, as dense as the budget allows."""
@@ -115,34 +114,18 @@ class Refine:
         return Gaussians.concat(layers)
 
     def _fit(
-        self,
-        task: Task,
-        old: Gaussians,
-        new: Gaussians,
-        targets: list[Target],
-        stops: list[Target],
-        report: Report,
-        deadline: float,
+        self, task: Task, old: Gaussians, new: Gaussians, windows: Windows, report: Report, deadline: float
     ) -> tuple[Gaussians, Bool[Tensor, "M"] | None, int]:
         """(old and new Gaussians fitted, which of them the photos kept out confirm, steps)."""
-        frozen = surroundings(task.scene, task.region.selected, [*targets, *stops])
-        rasterizer, mode, start = task.rasterizer, task.mode, Gaussians.concat([old, new])
+        frozen, stops = surroundings(task.scene, task.region.selected, windows.all), windows.stops
+        fitted = [*windows.fitted, *windows.glimpses]
+        problem = LocalProblem(frozen, fitted, stops, task.rasterizer, task.mode)
+        rates = self.settings.local.within(task.budget.seconds)
         seconds = max(0.1, deadline - time.monotonic())
-        fit = fit_local(
-            frozen,
-            start,
-            targets,
-            stops,
-            rasterizer,
-            mode,
-            self.settings.local.within(task.budget.seconds),
-            report,
-            seconds=seconds,
-            seed=task.seed,
-        )
+        fit = fit_local(problem, Gaussians.concat([old, new]), rates, report, seconds=seconds, seed=task.seed)
         if not stops or not self.settings.confirm:
             return fit.gaussians, None, fit.steps
-        return fit.gaussians, confirmed(frozen, old, fit.gaussians, stops, rasterizer, mode), fit.steps
+        return fit.gaussians, confirmed(frozen, old, fit.gaussians, stops, task.rasterizer, task.mode), fit.steps
 
     def _patch(
         self,

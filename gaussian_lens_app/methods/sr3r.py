@@ -24,7 +24,7 @@ from gaussian_lens_app.methods.sr3r_views import FACTOR, UPSAMPLERS, LowView, lo
 from gaussian_lens_app.methods.targets import surroundings
 from gaussian_lens_app.networks.shuffle_split import CHILDREN, Split, SplitSettings, shuffle_split
 from gaussian_lens_app.networks.sr3r import SR3R as Network
-from gaussian_lens_app.networks.weights import load_network, load_released
+from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.scene import Gaussians, Patch, Photo
 
 
@@ -95,8 +95,7 @@ class SR3R:
         return self._patch(parts, photos, derived, len(todo))
 
     def _network(self, device: str) -> Network:
-        weights = self.settings.weights
-        network = load_released("sr3r", device) if weights is None else load_network(weights, "sr3r", device)
+        network = network_with(self.settings.weights, "sr3r", device)
         assert isinstance(network, Network)
         return network
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
+from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
@@ -43,6 +44,22 @@ class Target:
     """The scene before the upgrade, in the window."""
 
 
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows of photos, by what they are for."""
+
+    fitted: list[Target]
+    """Of the best photos, for what the method does with photos."""
+    stops: list[Target]
+    """Of photos kept out of the fit to stop and to confirm it, where enough photos see the region."""
+    glimpses: list[Target]
+    """Of those and of the photos kept from the method, small; fitted to as well."""
+
+    @property
+    def all(self) -> list[Target]:
+        return [*self.fitted, *self.stops, *self.glimpses]
+
+
 def make_target(
     scene: Gaussians, capture: Capture, view: PhotoView, rasterizer: Rasterizer, mode: RenderMode
 ) -> Target:
@@ -64,7 +81,11 @@ def surroundings(scene: Gaussians, selected: Bool[Tensor, "N"], windows: Sequenc
 
 
 def windows_of(
-    task: Task, views: Sequence[PhotoView], glimpses: Sequence[Glimpse] = (), exposure: bool = True
+    task: Task,
+    views: Sequence[PhotoView],
+    glimpses: Sequence[Glimpse] = (),
+    exposure: bool = True,
+    report: Report = silent,
 ) -> list[Target]:
     """The windows of `views`, then those of `glimpses`; `exposure`: each photo's brightness matched to the others'."""
     capture = task.capture
@@ -72,11 +93,14 @@ def windows_of(
     small = Capture(tuple(glimpse.photo for glimpse in glimpses))
     own = [(capture, view) for view in views]
     own += [(small, dataclasses.replace(glimpse.view, photo=i)) for i, glimpse in enumerate(glimpses)]
-    windows = [make_target(task.scene, photos, view, task.rasterizer, task.mode) for photos, view in own]
+    windows = []
+    for photos, view in own:
+        report("Reading the photos", len(windows) / len(own) * (0.5 if exposure else 1.0))
+        windows.append(make_target(task.scene, photos, view, task.rasterizer, task.mode))
     if not exposure:
         return windows
     both = dataclasses.replace(capture, photos=capture.photos + small.photos)
-    return matched_exposures(windows, task.scene, both, task.rasterizer, task.mode)
+    return matched_exposures(windows, task.scene, both, task.rasterizer, task.mode, within(report, 0.5, 1.0))
 
 
 EXPOSURE_LONG_SIDE = 160
@@ -85,7 +109,12 @@ EXPOSURE_LIMIT = 1.5
 
 
 def matched_exposures(
-    targets: Sequence[Target], scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode
+    targets: Sequence[Target],
+    scene: Gaussians,
+    capture: Capture,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    report: Report = silent,
 ) -> list[Target]:
     """The targets with each photo's channels scaled to the exposure that the photos have in the middle.
 
@@ -93,7 +122,11 @@ def matched_exposures(
     share is no exposure but the scene's own error, and is left for the fit: taking it out of the photos cost 0.5 dB on
     the demo's boxes.
     """
-    gains = torch.stack([_gain(target, scene, capture.named(target.name), rasterizer, mode) for target in targets])
+    found = []
+    for target in targets:
+        report("Matching exposures", len(found) / len(targets))
+        found.append(_gain(target, scene, capture.named(target.name), rasterizer, mode))
+    gains = torch.stack(found)
     gains = (gains / gains.median(0).values).clamp(1 / EXPOSURE_LIMIT, EXPOSURE_LIMIT)
     return [dataclasses.replace(target, photo=target.photo * gain) for target, gain in zip(targets, gains, strict=True)]
 

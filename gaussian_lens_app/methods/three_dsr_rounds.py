@@ -19,7 +19,7 @@ from gaussian_lens_app.methods.three_dsr_views import SmallView
 from gaussian_lens_app.networks.shuffle_split import CHILDREN, SplitSettings, shuffle_split
 from gaussian_lens_app.optimize.adam import LearningRates
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
-from gaussian_lens_app.optimize.joint import JointSettings, JointView, Stretch, baked, optimize_jointly
+from gaussian_lens_app.optimize.joint import JointProblem, JointSettings, JointView, Stretch, baked, optimize_jointly
 from gaussian_lens_app.optimize.mip_filter import STRENGTH, filter_sizes
 from gaussian_lens_app.priors.base import AnyPrior, Picture, Prior, Upscaler, is_diffusion
 from gaussian_lens_app.priors.resizing import agreeing, reduced
@@ -218,26 +218,23 @@ class Rounds:
             JointView(view.camera, view.rect, picture, view.small, view.weight)
             for view, picture in zip(self.views, pictures, strict=True)
         ]
-        settings, generator = self.settings, torch.Generator().manual_seed(self.settings.seed + index)
-        begins, ends = self._part(index)
-        strategy = None
-        if settings.density is not None:
-            density = dataclasses.replace(settings.density, max_gaussians=settings.max_gaussians)
-            strategy = AdaptiveDensity(density, self.extent, generator)
+        settings, (begins, ends) = self.settings, self._part(index)
         return optimize_jointly(
-            self.frozen,
+            JointProblem(self.frozen, views, settings.joint, self.rasterizer, self._strategy(index), self.extent),
             self.state.moving,
-            views,
             round((ends - begins) * settings.steps * self.count),
-            settings.joint,
-            self.rasterizer,
-            strategy,
-            self.extent,
             report,
             stretch=Stretch(begins, ends),
             seconds=seconds,
             seed=settings.seed,
         )
+
+    def _strategy(self, index: int) -> AdaptiveDensity | None:
+        """What clones, splits and prunes in this round; None where nothing does."""
+        if self.settings.density is None:
+            return None
+        density = dataclasses.replace(self.settings.density, max_gaussians=self.settings.max_gaussians)
+        return AdaptiveDensity(density, self.extent, torch.Generator().manual_seed(self.settings.seed + index))
 
     def _step_in(self, prior: Prior, index: int, report: Report) -> None:
         """What the scene shows takes the place of each picture's x0."""

@@ -81,6 +81,11 @@ def load_released(name: str, device: str = "cpu") -> nn.Module:
     return load_network(folder / released.file, name, device, released.sha256)
 
 
+def network_with(path: Path | None, name: str, device: str = "cpu") -> nn.Module:
+    """The network `name` with the weights of a file; None: the released ones."""
+    return load_released(name, device) if path is None else load_network(path, name, device)
+
+
 def load_network(path: Path, name: str, device: str = "cpu", sha256: str | None = None) -> nn.Module:
     """The network `name` from a file of weights; with `sha256`, only from exactly that file."""
     mend = (

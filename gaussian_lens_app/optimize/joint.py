@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,37 +65,44 @@ class Stretch:
         return self.begin + (self.end - self.begin) * fraction
 
 
+@dataclass(frozen=True, eq=False)
+class JointProblem:
+    """What is optimised against, and with what means."""
+
+    frozen: Gaussians
+    """Drawn with what moves, and stands still."""
+    views: Sequence[JointView]
+    settings: JointSettings
+    rasterizer: Rasterizer
+    strategy: Strategy | None
+    """Clones, splits and prunes; None: the Gaussians keep their number."""
+    extent: float
+    """Of the scene; the centres' rates are in units of it."""
+
+
 def optimize_jointly(
-    frozen: Gaussians,
+    problem: JointProblem,
     start: Gaussians,
-    views: Sequence[JointView],
     steps: int,
-    settings: JointSettings,
-    rasterizer: Rasterizer,
-    strategy: Strategy | None,
-    extent: float,
     report: Report,
     *,
     stretch: Stretch = Stretch(),
     seconds: float = math.inf,
     seed: int = 0,
 ) -> tuple[Gaussians, Int[Tensor, "M"]]:
-    """(`start` after so many steps, for each row the row of `start` it descends from). `frozen` is drawn with it.
+    """(`start` after so many steps, for each row the row of `start` it descends from).
 
     With less time than the steps take, there are fewer steps, and the rates fall all the same.
     """
+    settings, strategy, views = problem.settings, problem.strategy, problem.views
     adam, began = Adam(start), time.monotonic()
-    generator = torch.Generator().manual_seed(1000 * seed + round(999 * stretch.begin))
-    order: list[int] = []
-    sizes = None
-    step = 0
+    parts = _parts(views, settings.window, torch.Generator().manual_seed(1000 * seed + round(999 * stretch.begin)))
+    sizes, step = None, 0
     while step < steps:
         if settings.filter_3d and (sizes is None or len(sizes) != len(adam.scene) or step % settings.filter_every == 0):
             sizes = filter_sizes(adam.scene, [view.camera for view in views])
-        order = order or torch.randperm(len(views), generator=generator).tolist()
-        view, progress = part_of(views[order.pop()], settings.window, generator), stretch.progress(step / steps)
-        rates = settings.rates.at(progress, extent)
-        loss = _step(adam, frozen, view, sizes, settings, rasterizer, strategy, rates)
+        rates = settings.rates.at(stretch.progress(step / steps), problem.extent)
+        loss = _step(problem, adam, next(parts), sizes, rates)
         step += 1
         if strategy is not None:
             whole = round(steps / (stretch.end - stretch.begin))
@@ -105,6 +112,14 @@ def optimize_jointly(
             steps = max(step, min(steps, int(seconds / each)))
         report(f"Optimising: loss {loss:.4f}, {len(adam.scene)} Gaussians", step / steps)
     return adam.scene.detach(), adam.origins
+
+
+def _parts(views: Sequence[JointView], longest: int, generator: torch.Generator) -> Iterator[JointView]:
+    """Without end: a part of each view, in random order, then of each again in another."""
+    order: list[int] = []
+    while True:
+        order = order or torch.randperm(len(views), generator=generator).tolist()
+        yield part_of(views[order.pop()], longest, generator)
 
 
 def part_of(view: JointView, longest: int, generator: torch.Generator) -> JointView:
@@ -132,15 +147,10 @@ def baked(scene: Gaussians, cameras: Sequence[Camera], settings: JointSettings) 
 
 
 def _step(
-    adam: Adam,
-    frozen: Gaussians,
-    view: JointView,
-    sizes: Float[Tensor, "N 1"] | None,
-    settings: JointSettings,
-    rasterizer: Rasterizer,
-    strategy: Strategy | None,
-    rates: dict[str, float],
+    problem: JointProblem, adam: Adam, view: JointView, sizes: Float[Tensor, "N 1"] | None, rates: dict[str, float]
 ) -> float:
+    """Moves what `adam` holds; the loss before. `sizes`: of the 3D filter, where there is one."""
+    frozen, settings, strategy = problem.frozen, problem.settings, problem.strategy
     moving = adam.scene if sizes is None else smoothed(adam.scene, sizes)
     scene, trainable = moving, None
     if len(frozen):
@@ -149,7 +159,7 @@ def _step(
     probe = None
     if strategy is not None and strategy.wants_probe:
         probe = torch.zeros(len(scene), 4, device=scene.device, requires_grad=True)
-    rgb = rasterizer.render(
+    rgb = problem.rasterizer.render(
         scene, view.camera, mode=settings.mode, crop=view.rect, probe=probe, trainable=trainable
     ).rgb
     loss = joint_loss(rgb, view, settings)

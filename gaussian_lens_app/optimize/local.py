@@ -33,6 +33,20 @@ class Window(Protocol):
     def mask(self) -> Bool[Tensor, "h w"]: ...
 
 
+@dataclass(frozen=True, eq=False)
+class LocalProblem:
+    """What some Gaussians are fitted to, and what they are drawn with."""
+
+    frozen: Gaussians
+    """The rest of the scene, which stands still."""
+    windows: Sequence[Window]
+    """What is fitted to, one a step."""
+    stops: Sequence[Window]
+    """Windows of photos kept out of the fit, which stop it early; there may be none."""
+    rasterizer: Rasterizer
+    mode: RenderMode
+
+
 @dataclass(frozen=True)
 class LocalFitSettings:
     """Steps and rates. Lengths are in units of each Gaussian's own size, so any scene unit will do."""
@@ -77,12 +91,8 @@ class LocalFit:
 
 
 def fit_local(
-    frozen: Gaussians,
+    problem: LocalProblem,
     start: Gaussians,
-    windows: Sequence[Window],
-    stops: Sequence[Window],
-    rasterizer: Rasterizer,
-    mode: RenderMode,
     settings: LocalFitSettings,
     report: Report,
     *,
@@ -95,19 +105,17 @@ def fit_local(
     The rendered scene is `frozen` + `start`; only the latter moves. Reports after every step; `watch` gets a copy of
     what moves with every look at the photos kept out.
     """
-    rates = _Rates(start, settings)
+    rates, schedule, best = _Rates(start, settings), _Schedule(settings.steps, seconds), _Best(problem)
     generator = torch.Generator().manual_seed(seed)
-    schedule = _Schedule(settings.steps, seconds)
-    best = _Best(stops, frozen, rasterizer, mode)
     best.look(0, start)
     current = start
     for step in range(settings.steps):
         if schedule.over() or best.stale(max(3, settings.patience * settings.steps / settings.check_every)):
             break
-        window = windows[step % len(windows)]
+        window = problem.windows[step % len(problem.windows)]
         part = _part(window.rect, window.mask, settings.largest_window, generator)
         rates.set(settings.final_rate + (1 - settings.final_rate) * schedule.cosine(step))
-        rates.step(_loss(frozen, rates.leaves(), window, part, rasterizer, mode, settings))
+        rates.step(_loss(problem, rates.leaves(), window, part, settings))
         current = rates.gaussians()
         if (step + 1) % settings.check_every == 0:
             best.look(step + 1, current)
@@ -117,19 +125,12 @@ def fit_local(
     return best.result(current, settings.steps)
 
 
-def _loss(
-    frozen: Gaussians,
-    moving: Gaussians,
-    window: Window,
-    part: Rect,
-    rasterizer: Rasterizer,
-    mode: RenderMode,
-    settings: LocalFitSettings,
-) -> Tensor:
+def _loss(problem: LocalProblem, moving: Gaussians, window: Window, part: Rect, settings: LocalFitSettings) -> Tensor:
     """Weighted mean over a part of a photo of half the squared error, linear beyond `outlier` (Huber)."""
+    frozen = problem.frozen
     trainable = torch.arange(len(frozen) + len(moving), device=moving.device) >= len(frozen)
     scene = Gaussians.concat([frozen, moving])
-    render = rasterizer.render(scene, window.camera, mode=mode, crop=part, trainable=trainable)
+    render = problem.rasterizer.render(scene, window.camera, mode=problem.mode, crop=part, trainable=trainable)
     x0, y0 = window.rect[:2]
     inside = (slice(part[1] - y0, part[3] - y0), slice(part[0] - x0, part[2] - x0))
     weight = torch.where(window.mask[inside], 1.0, settings.ring_weight)
@@ -205,16 +206,18 @@ class _Schedule:
 class _Best:
     """The state that does best on the photos kept out of the fit; the last state where there are none."""
 
-    def __init__(self, stops: Sequence[Window], frozen: Gaussians, rasterizer: Rasterizer, mode: RenderMode):
-        self.stops, self.frozen, self.rasterizer, self.mode = stops, frozen, rasterizer, mode
+    def __init__(self, problem: LocalProblem):
+        self.problem = problem
         self.errors: list[float] = []
         self.best: tuple[int, Gaussians] | None = None
 
     def look(self, step: int, gaussians: Gaussians) -> None:
-        if not self.stops:
+        problem = self.problem
+        if not problem.stops:
             return
-        scene = Gaussians.concat([self.frozen, gaussians])
-        error = sum(window_error(scene, stop, self.rasterizer, self.mode) for stop in self.stops) / len(self.stops)
+        scene = Gaussians.concat([problem.frozen, gaussians])
+        errors = [window_error(scene, stop, problem.rasterizer, problem.mode) for stop in problem.stops]
+        error = sum(errors) / len(errors)
         if not self.errors or error < min(self.errors):
             self.best = (step, _copy(gaussians))
         self.errors.append(error)

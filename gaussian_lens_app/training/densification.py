@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -148,35 +149,60 @@ def run_sample(
     """
     assert ready.rows is not None
     inputs, looks = split_off(ready.inputs, ready.looks, ready.rows)
-    weight = sum(target_weight(target) for target in ready.targets)
-    before = sum(ready.before) / weight
-
-    def measured(moving: Gaussians) -> Tensor:
-        errors = [target_error(inputs.frozen, moving, target, rasterizer, inputs.mode) for target in ready.targets]
-        return torch.stack(errors).sum() / weight
-
-    def learned(errors: Sequence[Tensor], weights: Sequence[float]) -> None:
-        if scale is not None:
-            terms = [w * torch.log((e + FLOOR) / (before + FLOOR)) for w, e in zip(weights, errors, strict=True)]
-            loss = scale * torch.stack(terms).sum()
-            if bool(loss.isfinite()):
-                loss.backward()
-
+    yardstick = _Yardstick(inputs.frozen, ready, rasterizer)
     with torch.set_grad_enabled(scale is not None):
         prepared = prepare(inputs, STRIDE, rasterizer, looks)
         maps = network.maps(network_views(network.trunk, prepared, looks))
         grown = network(inputs.old, as_points(prepared, inputs.old, looks), maps, ready.share)
-        errors = [measured(grown.coarse), measured(grown.fine)]
-        learned(errors, WEIGHTS[:2])
+        errors = [yardstick.error(grown.coarse), yardstick.error(grown.fine)]
+        _learn(errors, WEIGHTS[:2], yardstick.before, scale)
         again, looks = regrown(prepared, grown.fine.detach(), grown.ancestors, rasterizer)
         maps = network.maps(network_views(network.trunk, again, looks))
-        errors.append(measured(network.settle(again.inputs.old, as_points(again, again.inputs.old, looks), maps)))
-        learned(errors[2:], WEIGHTS[2:])
-    gains = {
-        name: 10 * math.log10(max(before, 1e-9) / max(float(error.detach()), 1e-9))
-        for name, error in zip(STAGES, errors, strict=True)
-    }
+        settled = network.settle(again.inputs.old, as_points(again, again.inputs.old, looks), maps)
+        errors.append(yardstick.error(settled))
+        _learn(errors[2:], WEIGHTS[2:], yardstick.before, scale)
+    gains = {name: _gain(yardstick.before, error) for name, error in zip(STAGES, errors, strict=True)}
     return {**gains, "worse": float(gains["settled"] < 0)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Yardstick:
+    """Measures what takes the place of a sample's densified Gaussians on the sample's targets."""
+
+    frozen: Gaussians
+    """What it is drawn with."""
+    ready: Ready
+    rasterizer: Rasterizer
+
+    @functools.cached_property
+    def weight(self) -> float:
+        return sum(target_weight(target) for target in self.ready.targets)
+
+    @property
+    def before(self) -> float:
+        """Mean squared error of the input."""
+        return sum(self.ready.before) / self.weight
+
+    def error(self, moving: Gaussians) -> Tensor:
+        """Mean squared error, differentiable in `moving`."""
+        mode = self.ready.inputs.mode
+        errors = [target_error(self.frozen, moving, target, self.rasterizer, mode) for target in self.ready.targets]
+        return torch.stack(errors).sum() / self.weight
+
+
+def _learn(errors: Sequence[Tensor], weights: Sequence[float], before: float, scale: float | None) -> None:
+    """Adds the gradients of these stages' losses; nothing without a `scale`, or where the loss is no number."""
+    if scale is None:
+        return
+    terms = [w * torch.log((e + FLOOR) / (before + FLOOR)) for w, e in zip(weights, errors, strict=True)]
+    loss = scale * torch.stack(terms).sum()
+    if bool(loss.isfinite()):
+        loss.backward()
+
+
+def _gain(before: float, error: Tensor) -> float:
+    """dB"""
+    return 10 * math.log10(max(before, 1e-9) / max(float(error.detach()), 1e-9))
 
 
 class DensificationTrainee(Trainee):

@@ -111,4 +111,5 @@ def summary(errors: list[Errors], passes: int) -> dict[str, float]:
         if reached:
             figures[f"pass_{n + 1}"] = sum(reached) / len(reached)
     figures["worse"] = sum(e.after[-1] > e.before for e in errors) / count
-    return figures
+    kept = [e.kept for e in errors if e.kept is not None]
+    return figures | ({"kept": sum(kept) / len(kept)} if kept else {})

@@ -53,6 +53,8 @@ class Errors:
     """With the faint pixel layer, before any pass."""
     after: tuple[float, ...]
     """After each pass."""
+    kept: float | None = None
+    """Share of the Gaussians that the last pass let exist; None where the network does not predict it."""
 
 
 def make_ready(sample: Sample, rasterizer: Rasterizer, pixels: bool = True) -> Ready:
@@ -107,7 +109,7 @@ def run_sample(
     """
     inputs, looks, after = ready.prepared.inputs, list(ready.looks), []
     weight = sum(target_weight(target) for target in ready.targets)
-    before, state = sum(ready.before) / weight, inputs.union
+    before, state, exists = sum(ready.before) / weight, inputs.union, None
     for number in range(passes):
         if number:
             looks = look_again(ready.prepared, state, rasterizer)
@@ -124,7 +126,8 @@ def run_sample(
                     loss.backward()
         after.append(float(error.detach()))
         state = moved.detach()
-    return Errors(before, sum(ready.pixels) / weight, tuple(after))
+    kept = None if exists is None else float((exists > 0.5).float().mean())
+    return Errors(before, sum(ready.pixels) / weight, tuple(after), kept)
 
 
 def sample_error(sample: Sample, moving: Gaussians, rasterizer: Rasterizer) -> float:

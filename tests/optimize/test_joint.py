@@ -5,6 +5,7 @@ import torch
 
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.optimize.joint import (
+    JointProblem,
     JointSettings,
     JointView,
     Stretch,
@@ -38,7 +39,8 @@ def views(scene):
 
 def fitted(scene, views, rasterizer, frozen=0, settings=JointSettings(), steps=12, **more):  # noqa: B008  frozen
     still, start = scene.take(torch.arange(frozen)), scene.take(torch.arange(frozen, len(scene)))
-    return optimize_jointly(still, start, views, steps, settings, rasterizer, None, 1.0, silent, **more)
+    problem = JointProblem(still, views, settings, rasterizer, None, 1.0)
+    return optimize_jointly(problem, start, steps, silent, **more)
 
 
 def test_the_loss_is_that_of_the_large_and_of_the_small_picture(views):
@@ -96,10 +98,8 @@ def test_later_stretches_move_less(scene, views, rasterizer):
 
 def test_too_little_time_means_fewer_steps(scene, views, rasterizer):
     told = []
-    optimize_jointly(
-        scene.scene.take(torch.arange(0)), scene.scene, views, 100_000, JointSettings(), rasterizer, None, 1.0,
-        lambda stage, fraction: told.append(fraction), seconds=0.3,
-    )  # fmt: skip
+    problem = JointProblem(scene.scene.take(torch.arange(0)), views, JointSettings(), rasterizer, None, 1.0)
+    optimize_jointly(problem, scene.scene, 100_000, lambda stage, fraction: told.append(fraction), seconds=0.3)
     assert len(told) < 2000
     assert told[-1] == pytest.approx(1.0)
 
