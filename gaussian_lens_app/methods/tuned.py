@@ -78,9 +78,12 @@ def _read(name: str, key: str, text: str, kinds: tuple[Any, ...]) -> Any:
     for kind in (int, float, Path, str):
         if kind in kinds:
             try:
-                return kind(text)
+                value = kind(text)
             except ValueError:
                 continue
+            if isinstance(value, (int, float)) and not value >= 0:  # NaN neither
+                raise MethodError(f"{text!r} cannot be {key} of {name}: it takes no number below 0.")
+            return value
     raise MethodError(f"{text!r} cannot be {key} of {name}: it takes {', '.join(map(_word, kinds))}.")
 
 

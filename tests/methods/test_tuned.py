@@ -45,6 +45,8 @@ def test_every_setting_that_is_listed_can_be_given_as_it_is_listed():
         ("sr3r:upsampler=nearest", "'nearest' cannot be upsampler of sr3r: it takes bicubic, bilinear, prior."),
         ("refine:insert=maybe", "'maybe' cannot be insert of refine: it takes true or false."),
         ("refine:photos", "'photos' is no setting: write refine:KEY=VALUE,KEY=VALUE."),
+        ("gaussian-lens:passes=-1", "'-1' cannot be passes of gaussian-lens: it takes no number below 0."),
+        ("refine:local.means=nan", "'nan' cannot be means of refine: it takes no number below 0."),
         ("refine:local=3", "refine has no setting 'local'"),
         ("3dsr:steps=3", "3dsr takes its settings from the machine"),
     ],
