@@ -1,4 +1,4 @@
-"""`fit-scene`: all Gaussians of a scene fitted to all its photos at once."""
+"""`fit-scene`: a whole scene fitted to all its photos at once, with more Gaussians where the photos ask for them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from jaxtyping import Bool
+import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from gaussian_lens_app.jobs.report import Report, within
-from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.jobs.report import Report, silent, within
+from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.targets import check_photos
+from gaussian_lens_app.methods.view_gradients import photo_scores
+from gaussian_lens_app.networks.children import halved
 from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
+from gaussian_lens_app.select.veils import veils
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class FitSceneSettings:
 
     rounds: int = 40
     """Steps for each photo, one photo a step; fewer when the seconds run out."""
+    growth: float = 0.4
+    """Before that so large a part of the Gaussians, those that the photos pull at most, become two; no more than the
+    budget allows. After some rounds instead they gained no more."""
+    clear: bool = True
+    """Take away what hangs before the cameras and no photo shows (select/veils.py)."""
     scene: SceneWindowSettings = field(default_factory=SceneWindowSettings)
     glimpses: bool = True
     """Fit also to the photo kept for the judge, as small as the scene has seen it."""
@@ -36,7 +45,7 @@ class FitSceneSettings:
 
 
 class FitScene:
-    """Sharpen a whole scene by fitting it to its photos; its Gaussians keep their number.
+    """Sharpen a whole scene by fitting it to its photos.
 
     Block by block, as methods for boxes go through a scene, each block fits its own photos and its neighbours have to
     live with it; here every photo has a say about all that it shows.
@@ -44,7 +53,7 @@ class FitScene:
 
     name: ClassVar[str] = "fit-scene"
     label: ClassVar[str] = "Fit whole scene"
-    summary: ClassVar[str] = "Fits the whole scene to all its photos at once; adds no Gaussians."
+    summary: ClassVar[str] = "Fits the whole scene to all its photos at once, finer where they ask for it."
     needs: ClassVar[Needs] = Needs.PHOTOS
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.SCENE,)
 
@@ -58,24 +67,67 @@ class FitScene:
         report("Reading the photos", 0.0)
         glimpses = glimpses_of(task, []) if settings.glimpses else []
         mode, windows, small = scene_windows(task, settings.scene, glimpses, within(report, 0.0, 0.05))
-        rates = dataclasses.replace(settings.local, steps=settings.rounds * (len(windows) + len(small)))
-        facts = {"photos": [one.name for one in windows], "glimpses": [one.name for one in small]}
-        patch_of = functools.partial(self._patch, selected, facts)
         problem = LocalProblem(task.scene.take(~selected), [*windows, *small], [], task.rasterizer, mode)
+        chosen = self._cleared(task, within(report, 0.05, 0.07))
+        start, origins = self._grown(task.scene.take(chosen), problem, task.budget, within(report, 0.07, 0.1))
+        facts = {
+            "photos": [one.name for one in windows],
+            "glimpses": [one.name for one in small],
+            "veils": int((selected & ~chosen).sum()),
+        }
+        patch_of = functools.partial(
+            self._patch, selected.nonzero()[:, 0].cpu(), chosen.nonzero()[origins, 0].cpu(), facts
+        )
+        rates = dataclasses.replace(settings.local, steps=settings.rounds * len(problem.windows))
         fit = fit_local(
             problem,
-            task.scene.take(selected),
+            start,
             rates,
-            within(report, 0.05, 1.0),
+            within(report, 0.1, 1.0),
             seconds=max(0.1, deadline - time.monotonic()),
             seed=task.seed,
             watch=_late(rates, lambda moving: task.preview(patch_of(moving))),
         )
         return patch_of(fit.gaussians)
 
-    def _patch(self, selected: Bool[Tensor, "N"], facts: dict[str, Any], fitted: Gaussians) -> Patch:
-        rows = selected.nonzero()[:, 0].cpu()
-        return Patch(rows, fitted, rows, provenance={"method": self.name, **facts})
+    def _cleared(self, task: Task, report: Report) -> Bool[Tensor, "N"]:
+        """The selected Gaussians less the veils among them."""
+        assert task.capture is not None
+        if not self.settings.clear:
+            return task.region.selected
+        return task.region.selected & ~veils(task.scene, task.capture, task.rasterizer, task.mode, report)
+
+    def _grown(
+        self, start: Gaussians, problem: LocalProblem, budget: Budget, report: Report
+    ) -> tuple[Gaussians, Int[Tensor, "M"]]:
+        """(what is fitted, which row of `start` each is or comes from)."""
+        return grown(start, problem, min(int(self.settings.growth * len(start)), budget.gaussians), report)
+
+    def _patch(
+        self, rows: Int[Tensor, "N"], parents: Int[Tensor, "M"], facts: dict[str, Any], fitted: Gaussians
+    ) -> Patch:
+        return Patch(rows, fitted, parents, provenance={"method": self.name, **facts})
+
+
+def grown(
+    moving: Gaussians, problem: LocalProblem, count: int, report: Report = silent
+) -> tuple[Gaussians, Int[Tensor, "M"]]:
+    """(`moving` with the `count` Gaussians that the windows pull at most halved, which row each was or comes from).
+
+    The pull is 3DGS's view-space gradient, absolute over pixels (AbsGS, Ye et al. 2024), summed over the windows.
+    """
+    if count == 0:
+        return moving, torch.arange(len(moving), device=moving.device)
+    scene, still = Gaussians.concat([problem.frozen, moving]), len(problem.frozen)
+    pull = torch.zeros(len(moving), device=moving.device)
+    for index, one in enumerate(problem.windows):
+        report("Looking for what is too coarse", index / len(problem.windows))
+        pull += photo_scores(scene, one.camera, one.rect, one.photo, problem.rasterizer, problem.mode)[still:]
+    divided = torch.zeros(len(moving), dtype=torch.bool, device=moving.device)
+    divided[pull.topk(count).indices] = True
+    kept, parents = (~divided).nonzero()[:, 0], divided.nonzero()[:, 0]
+    both = Gaussians.concat([moving.take(kept), halved(moving.take(parents))])
+    return both, torch.cat([kept, parents.repeat_interleave(2)])
 
 
 def _late(rates: LocalFitSettings, show: Callable[[Gaussians], None]) -> Callable[[Gaussians], None]:

@@ -8,11 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gaussian_lens_app.networks.residuals import own_axes
 from gaussian_lens_app.scene import Gaussians
 
 LEAST_SHARE = 0.15
 """A child keeps at least this part of its parent's variance along each axis."""
 OPACITY_MAX = 0.995
+HALF = 0.6
+"""A half stands so many standard deviations from its parent, along the longest axis."""
 
 
 def children(
@@ -41,6 +44,15 @@ def children(
         sh0=repeated.sh0,
         shN=repeated.shN,
     )
+
+
+def halved(parents: Gaussians) -> Gaussians:
+    """Two Gaussians side by side along the longest axis in the place of each; siblings stand together."""
+    axes, order = own_axes(parents)
+    away = HALF * parents.scales.amax(-1)
+    moves = torch.zeros(len(parents), 2, 3, device=parents.device)
+    moves[:, 0, 0], moves[:, 1, 0] = away, -away
+    return children(parents, axes, order, moves)
 
 
 def alike(opacities: Float[Tensor, "N"], count: int) -> tuple[Float[Tensor, "N"], Float[Tensor, "N"]]:

@@ -19,6 +19,7 @@ from gaussian_lens_app.optimize.scene import OptimizeSettings, optimize_scene
 from gaussian_lens_app.optimize.start import extent_of, from_points, starting_points
 from gaussian_lens_app.raster import Rasterizer, RenderMode, for_device
 from gaussian_lens_app.scene import Capture, Gaussians
+from gaussian_lens_app.select.veils import covered, veils
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def reconstruct(
     optimize = OptimizeSettings(steps=settings.steps, seed=settings.seed)
     done = optimize_scene(scene, small, optimize, rasterizer, strategy, extent, within(report, 0.0, 0.98))
     report("Removing what no photo sees", 0.98)
-    return fittable(without_unseen(done, small, rasterizer, optimize.mode)).to("cpu")
+    done = without_unseen(done, small, rasterizer, optimize.mode)
+    return fittable(done.take(~veils(done, small, rasterizer, optimize.mode))).to("cpu")
 
 
 def fittable(scene: Gaussians) -> Gaussians:
@@ -89,9 +91,7 @@ def seen(
     """Whose blending weight in some photo adds up to more than `pixels`."""
     best: Float[Tensor, "N"] = torch.zeros(len(scene), device=scene.device)
     for photo in capture.photos:
-        camera = photo.camera.to(scene.device)
-        everywhere = torch.ones(camera.height, camera.width, 1, device=scene.device)
-        best = torch.maximum(best, rasterizer.contributions(scene, camera, everywhere, mode=mode)[:, 0])
+        best = torch.maximum(best, covered(scene, photo.camera.to(scene.device), rasterizer, mode))
     return best > pixels
 
 

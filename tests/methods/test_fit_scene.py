@@ -8,8 +8,11 @@ from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import Budget, Scope, Task, find_method
-from gaussian_lens_app.methods.fit_scene import FitScene, FitSceneSettings
+from gaussian_lens_app.methods.fit_scene import FitScene, FitSceneSettings, grown
 from gaussian_lens_app.methods.glimpses import glimpse_of
+from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
+from gaussian_lens_app.methods.view_gradients import photo_scores
+from gaussian_lens_app.optimize.local import LocalProblem
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.select import whole_region
 
@@ -28,14 +31,45 @@ def kept_out(board: Board, scene: Gaussians, rasterizer) -> float:
         return psnr(rasterizer.render(scene, photo.camera).rgb, photo.load().float() / 255)
 
 
-def test_a_photo_that_it_did_not_see_gets_sharper_and_no_gaussian_is_added(textured_board, task, fast_rasterizer):
-    patch = FitScene(FEW)(task, silent)
-    after = patch.apply(textured_board.scene)
-    assert len(after) == len(textured_board.scene)
-    assert torch.equal(patch.parents, patch.removed)
+def test_a_photo_that_it_did_not_see_gets_sharper(textured_board, task, fast_rasterizer):
+    after = FitScene(FEW)(task, silent).apply(textured_board.scene)
     assert kept_out(textured_board, after, fast_rasterizer) > kept_out(
         textured_board, textured_board.scene, fast_rasterizer
     )
+
+
+def test_part_of_the_gaussians_become_two_and_each_knows_its_parent(textured_board, task):
+    before = len(textured_board.scene)
+    patch = FitScene(FEW)(task, silent)
+    assert torch.equal(patch.removed, torch.arange(before))
+    assert torch.equal(patch.parents.unique(), torch.arange(before))
+    children = patch.parents.bincount()
+    assert int((children == 2).sum()) == int(0.4 * before)
+    assert int(children.max()) == 2
+
+
+def test_without_growth_the_gaussians_keep_their_number(task):
+    patch = FitScene(dataclasses.replace(FEW, growth=0.0))(task, silent)
+    assert torch.equal(patch.parents, patch.removed)
+
+
+def test_no_more_are_added_than_the_budget_allows(textured_board, task):
+    patch = FitScene(FEW)(dataclasses.replace(task, budget=Budget(600, 7)), silent)
+    assert len(patch.added) == len(textured_board.scene) + 7
+
+
+def test_those_that_the_photos_pull_at_most_become_two(textured_board, task, fast_rasterizer):
+    _, windows, _ = scene_windows(task, SceneWindowSettings())
+    scene = textured_board.scene
+    chosen = torch.zeros(len(scene), dtype=torch.bool)
+    chosen[::2] = True
+    both, origins = grown(
+        scene.take(chosen), LocalProblem(scene.take(~chosen), windows, [], fast_rasterizer, task.mode), 5
+    )
+    pull = sum(photo_scores(scene, one.camera, one.rect, one.photo, fast_rasterizer, task.mode) for one in windows)
+    assert len(both) == int(chosen.sum()) + 5
+    wanted = set(pull[chosen].topk(5).indices.tolist())
+    assert {row for row in origins.tolist() if origins.tolist().count(row) == 2} == wanted
 
 
 def test_the_seconds_end_it(task):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scenes import camera_at
 
-from gaussian_lens_app.networks.children import LEAST_SHARE, alike, children
+from gaussian_lens_app.networks.children import LEAST_SHARE, alike, children, halved
 from gaussian_lens_app.networks.relocation import relocated
 from gaussian_lens_app.networks.residuals import own_axes
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
@@ -92,3 +92,13 @@ def test_gradients_of_opaque_parents_are_finite():
     (each.sum() + factors.sum()).backward()
     assert opacities.grad is not None
     assert bool(opacities.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("opacity", [0.05, 0.5, 0.95])
+def test_two_halves_together_look_like_their_parent(opacity, fast_rasterizer):
+    parent = one(opacity)
+    both = halved(parent)
+    assert len(both) == 2
+    torch.testing.assert_close(both.means.mean(0), parent.means[0])
+    error = (picture(both, fast_rasterizer) - picture(parent, fast_rasterizer)).square().mean()
+    assert float(-10 * error.log10()) > 38
