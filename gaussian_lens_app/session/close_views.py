@@ -9,6 +9,7 @@ from gaussian_lens_app.jobs import Report, within
 from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
 from gaussian_lens_app.scene import Capture, Patch
+from gaussian_lens_app.select.veils import veils
 from gaussian_lens_app.session.history import Edited
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
 
@@ -24,7 +25,10 @@ CAMERAS = 24
 
 @memory_errors_as_sentences("readying close views", "close other programs, or start with --no-close-views")
 def close_views_patch(edited: Edited, capture: Capture | None, rasterizer: Rasterizer, report: Report) -> Patch | None:
-    """The scene band-limited by the filter that suits the photos; None where there is none wider than the plain one."""
+    """The scene band-limited by the filter that suits the photos, without its veils.
+
+    None where no filter wider than the plain one suits them.
+    """
     if capture is None or len(capture) == 0:
         return None
     mode = fitting_filter(edited.scene, capture, rasterizer, within(report, 0.0, 0.3))
@@ -32,8 +36,9 @@ def close_views_patch(edited: Edited, capture: Capture | None, rasterizer: Raste
         return None
     step = -(-len(capture) // CAMERAS)
     cameras = [photo.camera for photo in capture.photos[::step]]
-    limited = band_limited(edited.scene, cameras, rasterizer, mode, within(report, 0.3, 0.99))
+    limited = band_limited(edited.scene, cameras, rasterizer, mode, within(report, 0.3, 0.8))
+    veiled = veils(edited.scene, capture, rasterizer, ANTIALIASED, within(report, 0.8, 0.99))
     report("Widening splats", 0.99)  # the last moment to cancel
-    rows = torch.arange(len(limited))
-    provenance = {"method": "band-limit", "eps2d": mode.eps2d}
-    return Patch(rows, limited, rows, rows, provenance=provenance, kinds=edited.rows.kinds)
+    rows, kept = torch.arange(len(limited)), (~veiled.cpu()).nonzero()[:, 0]
+    provenance = {"method": "band-limit", "eps2d": mode.eps2d, "veils": len(rows) - len(kept)}
+    return Patch(rows, limited.take(kept), kept, provenance=provenance, kinds=edited.rows.kinds[kept])

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from scenes import Board, camera_at
+from veiled import VEIL, ball
 
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import Budget, Task
@@ -14,18 +15,6 @@ from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.select import whole_region
 from gaussian_lens_app.select.veils import veils
-
-
-def ball(position: tuple[float, float, float], size: float, opacity: float = 0.9) -> Gaussians:
-    """A dark blue one."""
-    return Gaussians(
-        torch.tensor([position]), torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), math.log(size)),
-        torch.tensor([math.log(opacity / (1 - opacity))]), torch.tensor([[[-1.7, -1.7, 0.0]]]), torch.zeros(1, 0, 3),
-    )  # fmt: skip
-
-
-VEIL = (0.0, 1.6, -2.4)
-"""Below the cameras' view, nearer than the board."""
 
 
 def which(board: Board, rasterizer, added: Gaussians) -> list[bool]:

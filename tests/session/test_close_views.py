@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 import torch
 from fakes import Scripted, patch_of, random_scene, result_of, same_bits
+from veiled import VEIL, ball
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.raster.cpu import CpuRasterizer
-from gaussian_lens_app.scene import Box
+from gaussian_lens_app.scene import Box, Gaussians
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
 from gaussian_lens_app.session.project import new_project, open_project
@@ -58,6 +59,18 @@ def test_undo_takes_the_widening_back_bit_for_bit(needles, thin):
     assert needles.sources.tolist() == list(range(len(thin)))
     needles.undo()
     assert same_bits(needles.scene, thin)
+
+
+def test_veils_before_the_cameras_go_and_undo_brings_them_back(made, thin, session_on):
+    veiled = Gaussians.concat([ball(VEIL, 0.3), thin])
+    session = session_on(veiled, made.capture)
+    edit = session.ready_close_views().result(60)
+    assert edit is not None
+    assert edit.patch.provenance["veils"] == 1
+    assert torch.equal(session.scene.means, thin.means)
+    assert session.sources.tolist() == list(range(1, len(veiled)))
+    session.undo()
+    assert same_bits(session.scene, veiled)
 
 
 def test_a_scene_as_sharp_as_its_photos_is_left_alone(made, session_on):

@@ -20,7 +20,7 @@ REASONS = {
     "flip": "Shows {} instead.",
     "delete": "{}.",
     MEND: "{}. Undo takes it back.",
-    CLOSE_VIEWS: "Readied for close views: coarse splats lost their needles. Undo takes it back.",
+    CLOSE_VIEWS: "Readied for close views: needles and veils before the cameras are gone. Undo takes it back.",
 }
 
 
