@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report, silent, within
-from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
-from gaussian_lens_app.methods.glimpses import glimpses_of
+from gaussian_lens_app.methods.base import Needs, Scope, Task
+from gaussian_lens_app.methods.glimpses import SIGMA, glimpses_of, splat_size
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.targets import check_photos
 from gaussian_lens_app.methods.view_gradients import photo_scores
@@ -24,6 +25,9 @@ from gaussian_lens_app.networks.children import halved
 from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 from gaussian_lens_app.select.veils import veils
+
+LARGER = 1.5
+"""Photos so many times as large as those that a scene was made from have detail for more Gaussians to take on."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,9 @@ class FitSceneSettings:
     rounds: int = 40
     """Steps for each photo, one photo a step; fewer when the seconds run out."""
     growth: float = 0.4
-    """Before that so large a part of the Gaussians, those that the photos pull at most, become two; no more than the
-    budget allows. After some rounds instead they gained no more."""
+    """Before that so large a part of the Gaussians, those that the photos pull at most, become two, no more than the
+    budget allows, where the photos are larger than those that the scene was made from. (After some rounds instead they
+    gained no more.)"""
     clear: bool = True
     """Take away what hangs before the cameras and no photo shows (select/veils.py)."""
     scene: SceneWindowSettings = field(default_factory=SceneWindowSettings)
@@ -69,7 +74,7 @@ class FitScene:
         mode, windows, small = scene_windows(task, settings.scene, glimpses, within(report, 0.0, 0.05))
         problem = LocalProblem(task.scene.take(~selected), [*windows, *small], [], task.rasterizer, mode)
         chosen = self._cleared(task, within(report, 0.05, 0.07))
-        start, origins = self._grown(task.scene.take(chosen), problem, task.budget, within(report, 0.07, 0.1))
+        start, origins = self._grown(task, task.scene.take(chosen), problem, within(report, 0.07, 0.1))
         facts = {
             "photos": [one.name for one in windows],
             "glimpses": [one.name for one in small],
@@ -98,10 +103,22 @@ class FitScene:
         return task.region.selected & ~veils(task.scene, task.capture, task.rasterizer, task.mode, report)
 
     def _grown(
-        self, start: Gaussians, problem: LocalProblem, budget: Budget, report: Report
+        self, task: Task, start: Gaussians, problem: LocalProblem, report: Report
     ) -> tuple[Gaussians, Int[Tensor, "M"]]:
         """(what is fitted, which row of `start` each is or comes from)."""
-        return grown(start, problem, min(int(self.settings.growth * len(start)), budget.gaussians), report)
+        most = min(int(self.settings.growth * len(start)), task.budget.gaussians) if self._new_to_see(task) else 0
+        return grown(start, problem, most, report)
+
+    def _new_to_see(self, task: Task) -> bool:
+        """Whether the photos, in the size looked at, are larger than those that the scene was made from."""
+        assert task.capture is not None
+        typical = splat_size(task.scene, task.region)
+        factors = []
+        for view in task.region.views:
+            camera = task.capture.photos[view.photo].camera
+            looked_at = min(1.0, self.settings.scene.long_side / max(camera.width, camera.height))
+            factors.append(looked_at * view.resolution * typical / SIGMA)
+        return bool(factors) and statistics.median(factors) > LARGER
 
     def _patch(
         self, rows: Int[Tensor, "N"], parents: Int[Tensor, "M"], facts: dict[str, Any], fitted: Gaussians

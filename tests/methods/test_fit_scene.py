@@ -53,6 +53,12 @@ def test_without_growth_the_gaussians_keep_their_number(task):
     assert torch.equal(patch.parents, patch.removed)
 
 
+def test_photos_no_larger_than_those_the_scene_was_made_from_add_none(task):
+    fine = dataclasses.replace(task.scene, log_scales=task.scene.log_scales - 3.0)
+    patch = FitScene(FEW)(dataclasses.replace(task, scene=fine), silent)
+    assert torch.equal(patch.parents, patch.removed)
+
+
 def test_no_more_are_added_than_the_budget_allows(textured_board, task):
     patch = FitScene(FEW)(dataclasses.replace(task, budget=Budget(600, 7)), silent)
     assert len(patch.added) == len(textured_board.scene) + 7
