@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report, silent
+from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Capture, Gaussians
 
 LONG_SIDE = 400
 """Photos are looked at no larger than that: veils are large."""
+SAMPLE = 20_000
+"""So many splats, at least, say how far away a photo shows things."""
 NEAR = 0.7
 """A veil stands nearer to some camera than so large a part of the distance at which its photo shows things."""
 WIDE = 0.05
@@ -34,18 +38,40 @@ def veils(
     towards them sees a dark or coloured veil.
     """
     found = torch.zeros(len(scene), dtype=torch.bool, device=scene.device)
-    needed = found.clone()
-    for index, photo in enumerate(capture.with_long_side(LONG_SIDE).photos):
-        report("Looking for veils", index / len(capture))
-        camera = photo.camera.to(scene.device)
-        framed, depth = _framed(scene, camera)
-        distances = (scene.means - camera.position).norm(dim=-1)
-        angles = _across(scene) / distances.clamp_min(1e-9)
-        found |= (distances < NEAR * depth) & (angles > WIDE)
-        shown = covered(scene, camera, rasterizer, mode)
-        whole = 2 * math.pi * (angles * camera.K[0, 0]).square() * scene.opacities
-        needed |= framed | (shown > MISSED * camera.width * camera.height) | (shown > SHOWN * whole.clamp_min(1))
-    return found & ~needed
+    cameras = [photo.camera.to(scene.device) for photo in capture.with_long_side(LONG_SIDE).photos]
+    rows = _suspects(scene, cameras)
+    for index, camera in enumerate(cameras):
+        report("Looking for veils", index / len(cameras))
+        suspects = scene.take(rows)
+        if bool(touching(suspects, camera, camera.rect).any()):  # few photos show any: only those are drawn
+            rows = rows[~_needed(suspects, covered(scene, camera, rasterizer, mode)[rows], camera)]
+    found[rows] = True
+    return found
+
+
+def _suspects(scene: Gaussians, cameras: Sequence[Camera]) -> Int[Tensor, "S"]:
+    """Rows of those that are wide and near to some camera, and in no frame."""
+    nearest = torch.full((len(scene),), math.inf, device=scene.device)
+    for camera in cameras:
+        nearest = torch.minimum(nearest, (scene.means - camera.position).norm(dim=-1))
+    rows = (_across(scene) > WIDE * nearest).nonzero()[:, 0]
+    means, across = scene.means[rows], _across(scene)[rows]
+    some = scene.means[:: max(1, len(scene) // SAMPLE)]
+    near, framed = (torch.zeros(len(rows), dtype=torch.bool, device=scene.device) for _ in range(2))
+    for camera in cameras:
+        inside, depths = _framed(some, camera)
+        distances = (means - camera.position).norm(dim=-1)
+        if bool(inside.any()):
+            near |= (distances < NEAR * depths[inside].median()) & (across > WIDE * distances)
+        framed |= _framed(means, camera)[0]
+    return rows[near & ~framed]
+
+
+def _needed(suspects: Gaussians, shown: Float[Tensor, "S"], camera: Camera) -> Bool[Tensor, "S"]:
+    """Of which a photo shows enough to tell what they are, or that it would miss; `shown` in pixels."""
+    radii = _across(suspects) / (suspects.means - camera.position).norm(dim=-1).clamp_min(1e-9) * camera.K[0, 0]
+    whole = 2 * math.pi * radii.square() * suspects.opacities
+    return (shown > MISSED * camera.width * camera.height) | (shown > SHOWN * whole.clamp_min(1))
 
 
 def covered(scene: Gaussians, camera: Camera, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "N"]:
@@ -54,12 +80,11 @@ def covered(scene: Gaussians, camera: Camera, rasterizer: Rasterizer, mode: Rend
     return rasterizer.contributions(scene, camera, everywhere, mode=mode)[:, 0]
 
 
-def _framed(scene: Gaussians, camera: Camera) -> tuple[Bool[Tensor, "N"], float]:
-    """(whose centres the camera has in its frame, their median depth; 0 where there are none)."""
-    pixels, depths = camera.project(scene.means)
+def _framed(means: Float[Tensor, "P 3"], camera: Camera) -> tuple[Bool[Tensor, "P"], Float[Tensor, "P"]]:
+    """(which points the camera has in its frame, depths of all)."""
+    pixels, depths = camera.project(means)
     size = pixels.new_tensor([camera.width, camera.height])
-    framed = (depths > 0) & (pixels >= 0).all(1) & (pixels < size).all(1)
-    return framed, float(depths[framed].median()) if bool(framed.any()) else 0.0
+    return (depths > 0) & (pixels >= 0).all(1) & (pixels < size).all(1), depths
 
 
 def _across(scene: Gaussians) -> Float[Tensor, "N"]:
