@@ -24,13 +24,7 @@ def sees(capture: Capture, scene: Gaussians) -> bool:
 def shares(capture: Capture, scene: Gaussians) -> Float[Tensor, "P"]:
     """For each photo the share of a sample of the scene's most opaque Gaussians that lie within its frame."""
     means = opaque_sample(scene, _SAMPLE)
-    inside = []
-    for photo in capture.photos:
-        camera = photo.camera
-        pixels, depths = camera.project(means)
-        size = pixels.new_tensor([camera.width, camera.height])
-        inside.append(((depths > 0) & (pixels >= 0).all(1) & (pixels < size).all(1)).float().mean())
-    return torch.stack(inside)
+    return torch.stack([photo.camera.frames(means)[0].float().mean() for photo in capture.photos])
 
 
 def doubts(capture: Capture, scene: Gaussians) -> tuple[str, ...]:

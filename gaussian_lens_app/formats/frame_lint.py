@@ -73,9 +73,7 @@ def _by_cameras(g: Gaussians, cameras: Sequence[Camera]) -> tuple[str, np.ndarra
         points = means @ torch.from_numpy(matrix.T).float()
         shares = []
         for camera in cameras[:50]:
-            pixels, depths = camera.project(points)
-            size = pixels.new_tensor([camera.width, camera.height])
-            shares.append(((depths > 0) & (pixels >= 0).all(1) & (pixels < size).all(1)).float().mean())
+            shares.append(camera.frames(points)[0].float().mean())
         return float(torch.stack(shares).mean())
 
     if seen(np.eye(3)) > _BLIND:

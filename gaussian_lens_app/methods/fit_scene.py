@@ -17,10 +17,10 @@ from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
-from gaussian_lens_app.methods.glimpses import SIGMA, glimpses_of, splat_size
+from gaussian_lens_app.methods.glimpses import glimpses_of, times_as_large
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.targets import check_photos
-from gaussian_lens_app.methods.view_gradients import photo_scores
+from gaussian_lens_app.methods.view_gradients import window_scores
 from gaussian_lens_app.networks.children import halved
 from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
@@ -112,13 +112,12 @@ class FitScene:
     def _new_to_see(self, task: Task) -> bool:
         """Whether the photos, in the size looked at, are larger than those that the scene was made from."""
         assert task.capture is not None
-        typical = splat_size(task.scene, task.region)
-        factors = []
+        resolutions = []
         for view in task.region.views:
             camera = task.capture.photos[view.photo].camera
             looked_at = min(1.0, self.settings.scene.long_side / max(camera.width, camera.height))
-            factors.append(looked_at * view.resolution * typical / SIGMA)
-        return bool(factors) and statistics.median(factors) > LARGER
+            resolutions.append(looked_at * view.resolution)
+        return bool(resolutions) and times_as_large(statistics.median(resolutions), task.scene, task.region) > LARGER
 
     def _patch(
         self, rows: Int[Tensor, "N"], parents: Int[Tensor, "M"], facts: dict[str, Any], fitted: Gaussians
@@ -136,10 +135,7 @@ def grown(
     if count == 0:
         return moving, torch.arange(len(moving), device=moving.device)
     scene, still = Gaussians.concat([problem.frozen, moving]), len(problem.frozen)
-    pull = torch.zeros(len(moving), device=moving.device)
-    for index, one in enumerate(problem.windows):
-        report("Looking for what is too coarse", index / len(problem.windows))
-        pull += photo_scores(scene, one.camera, one.rect, one.photo, problem.rasterizer, problem.mode)[still:]
+    pull = window_scores(scene, problem.windows, problem.rasterizer, problem.mode, report=report)[still:]
     divided = torch.zeros(len(moving), dtype=torch.bool, device=moving.device)
     divided[pull.topk(count).indices] = True
     kept, parents = (~divided).nonzero()[:, 0], divided.nonzero()[:, 0]

@@ -22,7 +22,7 @@ from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprint
 from gaussian_lens_app.methods.gaussian_lens_pass import prepare
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
-from gaussian_lens_app.methods.view_gradients import photo_scores
+from gaussian_lens_app.methods.view_gradients import window_scores
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
 from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.raster import RenderMode
@@ -122,11 +122,8 @@ class GenerativeDensification:
 
     def _scores(self, task: Task, windows: Sequence[Target], mode: RenderMode, report: Report) -> Float[Tensor, "N"]:
         """What the choice goes by; 0 for Gaussians outside the region, too faint, or seen by no photo."""
-        scene, total = task.scene, torch.zeros(len(task.scene), device=task.scene.device)
-        absolute = self.settings.choose != "plain-gradient"
-        for index, window in enumerate(windows):
-            report("Looking for what is too coarse", index / len(windows))
-            total += photo_scores(scene, window.camera, window.rect, window.photo, task.rasterizer, mode, absolute)
+        scene, absolute = task.scene, self.settings.choose != "plain-gradient"
+        total = window_scores(scene, windows, task.rasterizer, mode, absolute, report)
         free = task.region.selected & (scene.opacities > self.settings.least_opacity) & (total > 0)
         free &= scene.scales.amax(1) < self.settings.largest * footprints(scene.means, windows)
         if self.settings.choose == "random":

@@ -28,9 +28,14 @@ def splat_size(scene: Gaussians, region: Region) -> float:
     return float(middle[order][int((weights < weights[-1] / 2).sum())])
 
 
+def times_as_large(resolution: float, scene: Gaussians, region: Region) -> float:
+    """How many times as large a photo of that resolution (pixels a world unit) is as those that the splats are from."""
+    return resolution * splat_size(scene, region) / SIGMA
+
+
 def glimpse_of(photo: Photo, view: PhotoView, scene: Gaussians, region: Region) -> Glimpse | None:
     """The photo as small as those the region's splats were made from; None where the scene has seen all of it."""
-    factor = min(LARGEST, view.resolution * splat_size(scene, region) / SIGMA)
+    factor = min(LARGEST, times_as_large(view.resolution, scene, region))
     if factor < SMALLEST:
         return None
     small = photo.with_long_side(max(1, round(max(photo.camera.width, photo.camera.height) / factor)))

@@ -14,6 +14,7 @@ from torch import Tensor
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.methods.gaussian_lens_features import Look
 from gaussian_lens_app.methods.targets import Target
+from gaussian_lens_app.optimize.local import Window
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Camera, Capture, Gaussians, Rect
 
@@ -43,6 +44,22 @@ def scene_scores(
             camera, pixels = photo.camera.to(scene.device), photo.load().to(scene.device).float() / 255
             total += photo_scores(scene, camera, camera.rect, pixels, rasterizer, mode, absolute)
     return total / max(1, len(photos))
+
+
+def window_scores(
+    scene: Gaussians,
+    windows: Sequence[Window],
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    absolute: bool = True,
+    report: Report = silent,
+) -> Float[Tensor, "N"]:
+    """The score summed over windows of photos."""
+    total = scene.means.new_zeros(len(scene))
+    for index, one in enumerate(windows):
+        report("Looking for what is too coarse", index / len(windows))
+        total += photo_scores(scene, one.camera, one.rect, one.photo, rasterizer, mode, absolute)
+    return total
 
 
 def photo_scores(

@@ -82,7 +82,5 @@ def _rays(cameras: list[Camera], count: int, distance: float, generator: torch.G
 def _seen_by_half(points: Tensor, cameras: list[Camera]) -> Tensor:
     seen = torch.zeros(len(points))
     for camera in cameras:
-        pixels, depths = camera.to("cpu").project(points)
-        inside = (pixels >= 0).all(-1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
-        seen += inside & (depths > 0)
+        seen += camera.to("cpu").frames(points)[0]
     return points[seen >= len(cameras) / 2]

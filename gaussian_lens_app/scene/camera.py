@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Rect = tuple[int, int, int, int]
@@ -74,6 +74,14 @@ class Camera:
         safe = torch.where(depths.abs() < 1e-9, torch.full_like(depths, 1e-9), depths)
         focal, centre = torch.stack([self.K[0, 0], self.K[1, 1]]), self.K[:2, 2]
         return local[:, :2] / safe[:, None] * focal + centre, depths
+
+    def frames(
+        self, points: Float[Tensor, "N 3"], least_depth: float = 0.0
+    ) -> tuple[Bool[Tensor, "N"], Float[Tensor, "N"]]:
+        """(which world points are in the picture, further off than `least_depth`; z-depths of all)."""
+        pixels, depths = self.project(points)
+        size = pixels.new_tensor([self.width, self.height])
+        return (depths > least_depth) & (pixels >= 0).all(1) & (pixels < size).all(1), depths
 
     def unproject(self, pixels: Float[Tensor, "*B 2"], depths: Float[Tensor, "*B"]) -> Float[Tensor, "*B 3"]:
         """Pixel positions at z-depths -> world points."""

@@ -59,11 +59,11 @@ def _suspects(scene: Gaussians, cameras: Sequence[Camera]) -> Int[Tensor, "S"]:
     some = scene.means[:: max(1, len(scene) // SAMPLE)]
     near, framed = (torch.zeros(len(rows), dtype=torch.bool, device=scene.device) for _ in range(2))
     for camera in cameras:
-        inside, depths = _framed(some, camera)
+        inside, depths = camera.frames(some)
         distances = (means - camera.position).norm(dim=-1)
         if bool(inside.any()):
             near |= (distances < NEAR * depths[inside].median()) & (across > WIDE * distances)
-        framed |= _framed(means, camera)[0]
+        framed |= camera.frames(means)[0]
     return rows[near & ~framed]
 
 
@@ -78,13 +78,6 @@ def covered(scene: Gaussians, camera: Camera, rasterizer: Rasterizer, mode: Rend
     """Pixels that each splat covers: its blending weights in a camera, summed."""
     everywhere = torch.ones(camera.height, camera.width, 1, device=scene.device)
     return rasterizer.contributions(scene, camera, everywhere, mode=mode)[:, 0]
-
-
-def _framed(means: Float[Tensor, "P 3"], camera: Camera) -> tuple[Bool[Tensor, "P"], Float[Tensor, "P"]]:
-    """(which points the camera has in its frame, depths of all)."""
-    pixels, depths = camera.project(means)
-    size = pixels.new_tensor([camera.width, camera.height])
-    return (depths > 0) & (pixels >= 0).all(1) & (pixels < size).all(1), depths
 
 
 def _across(scene: Gaussians) -> Float[Tensor, "N"]:

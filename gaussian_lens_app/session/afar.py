@@ -41,9 +41,7 @@ def is_afar(few: Gaussians, each: float, camera: Camera) -> bool:
     """Whether splats smaller than a pixel make up part of the picture; `few` and `each` are what `sample` gave."""
     if camera.width * camera.height * FINER**2 > LARGEST:
         return False
-    pixels, depths = camera.project(few.means)
-    size = pixels.new_tensor([camera.width, camera.height])
-    seen = (depths > NEAR) & (pixels >= 0).all(1) & (pixels < size).all(1)
+    seen, depths = camera.frames(few.means, NEAR)
     sigmas = few.scales.sort(-1, descending=True).values[:, :2] * (camera.K[0, 0] / depths.clamp_min(NEAR))[:, None]
     small = seen & (sigmas[:, 1] < SMALL)
     areas = 2 * math.pi * (few.opacities * sigmas.prod(-1))[small]

@@ -45,9 +45,7 @@ def _factors(scene: Gaussians, cameras: list[Camera]) -> Float[Tensor, "N"]:
     total, count = torch.zeros(len(scene)), torch.zeros(len(scene))
     axes = rotations(scene.quats) * scene.scales[:, None]
     for camera in cameras:
-        pixels, depths = camera.project(scene.means)
-        size = pixels.new_tensor([camera.width, camera.height])
-        seen = (depths > NEAR) & (pixels >= 0).all(1) & (pixels < size).all(1)
+        seen, _ = camera.frames(scene.means, NEAR)
         total[seen] += filter_factor(scene.means[seen], axes[seen], camera)
         count[seen] += 1
     return torch.where(count > 0, total / count.clamp_min(1), torch.ones_like(total))

@@ -39,9 +39,7 @@ def blur_in_photos(scene: Gaussians, capture: Capture | None) -> Float[Tensor, "
     best = scene.means.new_zeros(len(scene))
     for photo in () if capture is None else capture.photos:
         camera = photo.camera.to(scene.device)
-        pixels, depths = camera.project(scene.means)
-        size = pixels.new_tensor([camera.width, camera.height])
-        inside = (depths > 0) & (pixels >= 0).all(1) & (pixels < size).all(1)
+        inside, depths = camera.frames(scene.means)
         best = torch.maximum(best, torch.where(inside, camera.K[0, 0] / depths.clamp_min(1e-6), 0))
     return scene.scales.sort(-1).values[:, 1] * best
 

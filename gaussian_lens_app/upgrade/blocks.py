@@ -111,8 +111,7 @@ def _facing(means: Tensor, capture: Capture) -> Camera | None:
     best, found = (0.0, 0.0), None
     for photo in capture.photos:
         camera = photo.camera.to(means.device)
-        pixels, depths = camera.project(means)
-        inside = (depths > 0) & (pixels >= 0).all(1) & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
+        inside, depths = camera.frames(means)
         share = round(float(inside.float().mean()), 1)
         near = 0.0 if share == 0 else float(camera.K[0, 0] / depths[inside].median())
         if share > 0 and (share, near) > best:
