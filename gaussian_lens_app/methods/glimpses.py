@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-
-import torch.nn.functional as F
 
 from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.scene import Gaussians, Photo, PhotoView, Region
+from gaussian_lens_app.select.small_views import small_view
 
 SIGMA = 1.4
 """The typical splat of a scene made from photos of some size has a sigma of about so many of their pixels."""
@@ -38,16 +36,8 @@ def glimpse_of(photo: Photo, view: PhotoView, scene: Gaussians, region: Region) 
     factor = min(LARGEST, times_as_large(view.resolution, scene, region))
     if factor < SMALLEST:
         return None
-    small = photo.with_long_side(max(1, round(max(photo.camera.width, photo.camera.height) / factor)))
-    fx, fy = small.camera.width / photo.camera.width, small.camera.height / photo.camera.height
-    x0, y0, x1, y1 = view.rect
-    left, top = int(x0 * fx), int(y0 * fy)
-    right, bottom = max(left + 1, int(x1 * fx)), max(top + 1, int(y1 * fy))
-    size = (bottom - top, right - left)
-    mask = F.interpolate(view.mask[None, None].float(), size=size, mode="area")[0, 0] > 0.5
-    if int(mask.sum()) < LEAST_PIXELS:
-        return None
-    return Glimpse(small, dataclasses.replace(view, rect=(left, top, right, bottom), mask=mask))
+    small, seen = small_view(photo, view, factor)
+    return Glimpse(small, seen) if int(seen.mask.sum()) >= LEAST_PIXELS else None
 
 
 def glimpses_of(task: Task, kept: Sequence[PhotoView]) -> list[Glimpse]:

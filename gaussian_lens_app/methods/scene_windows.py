@@ -11,8 +11,9 @@ import torch
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.methods.targets import Target, windows_of
-from gaussian_lens_app.raster import ANTIALIASED, RenderMode
+from gaussian_lens_app.raster import RenderMode
 from gaussian_lens_app.scene import PhotoView
+from gaussian_lens_app.select.misfits import MOST, outliers
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class SceneWindowSettings:
     """At most so many, spread over the capture."""
     long_side: int = 800
     """They are looked at in this size."""
-    outlier: float = 4.0
-    """Photos whose squared error is more than this times the median photo's are left out: something moved in them, or
+    outlier: float = MOST
+    """Photos whose squared error is more than this times the middle photo's are left out: something moved in them, or
     their cameras are wrong."""
     exposure: bool = True
     """Match each photo's brightness to the others' first."""
@@ -41,7 +42,7 @@ def scene_windows(
     factor = max(small.photos[view.photo].camera.width for view in views) / max(
         capture.photos[view.photo].camera.width for view in views
     )
-    mode = mode_at(task.mode, factor)
+    mode = task.mode.resized(factor)
     views = [_whole(view, small.photos[view.photo].camera.rect) for view in views]
     looking = dataclasses.replace(task, capture=small, mode=mode)
     windows = windows_of(looking, views, glimpses, settings.exposure, report)
@@ -55,15 +56,9 @@ def spread(views: Sequence[PhotoView], most: int) -> list[PhotoView]:
 
 
 def without_outliers(windows: Sequence[Target], most: float) -> list[Target]:
-    """The windows whose squared error before the upgrade is at most so many times the median one."""
+    """The windows whose squared error before the upgrade is at most so many times the middle one."""
     errors = torch.stack([(window.render.rgb - window.photo).square().mean() for window in windows])
-    return [window for window, error in zip(windows, errors, strict=True) if error <= most * errors.median()]
-
-
-def mode_at(mode: RenderMode, factor: float) -> RenderMode:
-    """The mode for photos `factor` times as large; the plain filter stays the plain one."""
-    scaled = mode.scaled(min(1.0, factor))
-    return scaled if scaled.eps2d >= ANTIALIASED.eps2d else dataclasses.replace(mode, eps2d=ANTIALIASED.eps2d)
+    return [window for window, out in zip(windows, outliers(errors, most).tolist(), strict=True) if not out]
 
 
 def _whole(view: PhotoView, rect: tuple[int, int, int, int]) -> PhotoView:

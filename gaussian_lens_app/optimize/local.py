@@ -57,7 +57,7 @@ class LocalFitSettings:
     """Steps that a second is worth: what two CPU cores do with a box of a quarter of a photo's side."""
     largest_window: int = 384
     """A step fits at most so many pixels a side, a random part of the photo's window."""
-    ring_weight: float = 0.1
+    ring_weight: float = 0.3
     """Weight of pixels outside the mask: they hold the surroundings in place."""
     outlier: float = 0.05
     """Differences (0..1) beyond this count linearly, not squared: a photo that disagrees with the others pulls less."""

@@ -19,6 +19,8 @@ TRANSMITTANCE_MIN = 1e-4
 """A pixel is finished before the Gaussian that would take it below this."""
 NEAR = 0.01
 """Gaussians whose centre is nearer than this in z are not drawn, world units."""
+EPS2D = 0.3
+"""Variance of the plain 2D filter, px^2."""
 FRUSTUM_MARGIN = 0.3
 """The Jacobian is evaluated at most 0.3 half-images (of the full camera) beyond the image's edge, as gsplat does:
 x/z is clamped to [-(cx + 0.3 * W/2) / fx, (W - cx + 0.3 * W/2) / fx], likewise y."""
@@ -30,12 +32,17 @@ class RenderMode:
 
     antialiased: bool = True
     """Compensate opacity for the blur of the 2D filter: opacity * sqrt(max(0, det(cov2d) / det(cov2d + eps2d I)))."""
-    eps2d: float = 0.3
+    eps2d: float = EPS2D
     """Variance of the 2D filter, px^2."""
 
     def scaled(self, factor: float) -> RenderMode:
         """The filter of an image `factor` times smaller, in pixels of the one drawn."""
         return dataclasses.replace(self, eps2d=self.eps2d * factor**2)
+
+    def resized(self, factor: float) -> RenderMode:
+        """The mode for photos `factor` (at most 1) times as large; no filter becomes narrower than the plain one."""
+        scaled = self.scaled(min(1.0, factor))
+        return scaled if scaled.eps2d >= EPS2D else dataclasses.replace(self, eps2d=EPS2D)
 
 
 CLASSIC = RenderMode(antialiased=False)

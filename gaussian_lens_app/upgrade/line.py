@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import torch
 
 from gaussian_lens_app.errors import JobCancelled, MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
-from gaussian_lens_app.methods import Scope, Task, find_method
+from gaussian_lens_app.methods import Needs, Scope, Task, find_method
 from gaussian_lens_app.methods.glimpses import glimpse_of, splat_size
 from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView, Region
 from gaussian_lens_app.select import select_region, whole_region
+from gaussian_lens_app.select.misfits import misfits
 from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
 
 FEW_PHOTOS = 5
@@ -22,6 +24,8 @@ MADE_UP = ("invented", "derived")
 SHARPER = 2.0
 """The typical splat of a scene made from photos of some size has a sigma of about 1.4 of their pixels: photos of that
 size can tell whether a fit to them is better, but not whether made-up detail is right."""
+NAMED = 2
+"""A sentence names so many photos."""
 JUDGE_RANK = 3
 """The judge gets the fourth best photo: near enough to see the region, not so near that the fit misses it."""
 
@@ -34,6 +38,7 @@ def run_line(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     region = request.region or _select(request)
     if region.count == 0:
         raise NothingSelected("The box holds no Gaussian that the photos see: drag it over something that is drawn.")
+    region, left_out = _without_misfits(request, region, within(report, 0.05, 0.1))
     clock.lap("select")
     judge_views = _judge_views(request, region)
     budget = dataclasses.replace(request.budget, seconds=request.budget.seconds / len(judge_views))
@@ -41,9 +46,11 @@ def run_line(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     folds = [_run_method(request, region, view, within(report, *span)) for view, span in _spans(judge_views)]
     clock.lap("method")
     report("Judging", 0.9)
-    verdict = _judge(request, region, judge_views, folds)
+    verdict = _naming(left_out, _judge(request, region, judge_views, folds))
     clock.lap("judge")
     told = {**folds[0].provenance, "method": request.method, "verdict": dataclasses.asdict(verdict)}
+    if left_out:
+        told["left_out"] = left_out
     patch = dataclasses.replace(folds[0], provenance=told)
     report("Done", 1.0)
     return UpgradeResult(patch, region, verdict, clock.seconds)
@@ -64,6 +71,25 @@ def _select(request: UpgradeRequest) -> Region:
     return select_region(
         request.scene, request.box, request.capture, request.rasterizer, mode=request.mode, through=request.through
     )
+
+
+def _without_misfits(request: UpgradeRequest, region: Region, report: Report) -> tuple[Region, list[str]]:
+    """(the region without the photos that contradict the scene, their names): neither method nor judge gets them."""
+    capture, instant = request.capture, request.box is None and find_method(request.method).needs is Needs.NOTHING
+    if capture is None or instant:  # looking at hundreds of photos would take longer than the method
+        return region, []
+    wrong = misfits(request.scene, region.views, capture, request.rasterizer, request.mode, report)
+    views = tuple(view for view in region.views if view not in wrong)
+    return dataclasses.replace(region, views=views), [capture.photos[view.photo].name for view in wrong]
+
+
+def _naming(left_out: Sequence[str], verdict: Verdict) -> Verdict:
+    """The verdict, and which photos had no part in it: their cameras may be worth a look."""
+    if not left_out:
+        return verdict
+    names = ", ".join(left_out[:NAMED]) + ", ..." * (len(left_out) > NAMED)
+    sentence = f"{verdict.sentence} Left out, because the scene looks quite different there: {names}."
+    return dataclasses.replace(verdict, sentence=sentence)
 
 
 def _judge_views(request: UpgradeRequest, region: Region) -> list[PhotoView | None]:

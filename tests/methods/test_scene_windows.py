@@ -4,8 +4,7 @@ import torch
 from scenes import Board
 
 from gaussian_lens_app.methods import Task
-from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, mode_at, scene_windows, spread
-from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
+from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows, spread
 from gaussian_lens_app.scene import Photo
 from gaussian_lens_app.select import whole_region
 
@@ -15,12 +14,6 @@ def task(board: Board, rasterizer, photos: list[Photo] | None = None) -> Task:
     if photos is not None:
         capture = dataclasses.replace(capture, photos=tuple(photos))
     return Task(board.scene, whole_region(board.scene, capture), rasterizer, capture)
-
-
-def test_the_filter_follows_the_photos_size_and_the_plain_one_stays_plain():
-    assert mode_at(ANTIALIASED.scaled(4), 0.5) == ANTIALIASED.scaled(2)
-    assert mode_at(ANTIALIASED, 0.5) == ANTIALIASED
-    assert mode_at(CLASSIC, 0.25) == CLASSIC
 
 
 def test_windows_are_whole_photos_no_larger_than_asked_for(textured_board, fast_rasterizer):

@@ -9,7 +9,7 @@ import torch
 from blobs import blobs, camera, outcome, relative_error
 
 from gaussian_lens_app.errors import DeviceError
-from gaussian_lens_app.raster import CLASSIC, Rasterizer, RenderMode
+from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
 from gaussian_lens_app.raster.reference import quat_matrices
 from gaussian_lens_app.scene import Camera, Gaussians
 
@@ -140,3 +140,10 @@ def test_a_tensor_changed_between_render_and_backward_is_noticed(cpu: Rasterizer
         leaves.means.add_(1.0)
     with pytest.raises(RuntimeError, match="inplace"):
         loss.backward()
+
+
+def test_the_filter_follows_the_photos_size_and_the_plain_one_stays_plain():
+    assert ANTIALIASED.scaled(4).resized(0.5) == ANTIALIASED.scaled(2)
+    assert ANTIALIASED.resized(0.5) == ANTIALIASED
+    assert CLASSIC.resized(0.25) == CLASSIC
+    assert ANTIALIASED.resized(2.0) == ANTIALIASED

@@ -1,0 +1,69 @@
+"""Photos that contradict the scene: something moved in them, or their cameras are wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gaussian_lens_app.errors import CaptureError
+from gaussian_lens_app.jobs.report import Report, silent
+from gaussian_lens_app.raster import Rasterizer, RenderMode
+from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView
+from gaussian_lens_app.select.small_views import small_view
+
+MOST = 4.0
+"""A misfit's squared error is more than so many times the middle one of the photos."""
+LEAST_PHOTOS = 3
+"""Of two photos that disagree none can say which is wrong."""
+LONG_SIDE = 400
+"""Photos are compared in this size: what a scene made from small photos lacks of large ones is no misfit."""
+EXPOSURE_LIMIT = 1.5
+"""A photo may be so much brighter or darker than the scene."""
+
+
+def outliers(errors: Float[Tensor, "P"], most: float = MOST) -> Bool[Tensor, "P"]:
+    """Which of some photos' squared errors are more than `most` times the middle one; NaN, nothing to compare, is not."""
+    return errors > most * errors.nanmedian()
+
+
+def misfits(
+    scene: Gaussians,
+    views: Sequence[PhotoView],
+    capture: Capture,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    report: Report = silent,
+) -> list[PhotoView]:
+    """The views, if any, in which the scene explains what they show of a region far worse than in the others.
+
+    A fit to such a photo pulls what the others agree on out of place, and a judge with one measures nothing.
+    """
+    if len(views) < LEAST_PHOTOS:
+        return []
+    errors = []
+    for index, view in enumerate(views):
+        report("Comparing the photos", index / len(views))
+        errors.append(_error(scene, capture.photos[view.photo], view, rasterizer, mode))
+    return [view for view, out in zip(views, outliers(torch.tensor(errors)).tolist(), strict=True) if out]
+
+
+def _error(scene: Gaussians, photo: Photo, view: PhotoView, rasterizer: Rasterizer, mode: RenderMode) -> float:
+    """Mean squared error in a small window, the photo's exposure matched to the scene's; NaN without pixels."""
+    factor = max(1.0, max(photo.camera.width, photo.camera.height) / LONG_SIDE)
+    small, seen = small_view(photo, view, factor)
+    mask = seen.mask.to(scene.device)
+    try:
+        pixels = small.crop(seen.rect).to(scene.device)
+    except CaptureError:  # whoever needs the photo will say that it cannot be read
+        return math.nan
+    if not bool(mask.any()):
+        return math.nan
+    with torch.no_grad():
+        rendered = rasterizer.render(scene, small.camera.to(scene.device), mode=mode.resized(1 / factor), crop=seen.rect)
+    ours, theirs = rendered.rgb[mask].clamp(0, 1), pixels[mask]
+    gain = (ours.sum(0) / theirs.sum(0).clamp_min(1e-6)).clamp(1 / EXPOSURE_LIMIT, EXPOSURE_LIMIT)
+    return float((ours - theirs * gain).square().mean())
