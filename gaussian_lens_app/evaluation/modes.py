@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from gaussian_lens_app.evaluation.metrics import psnr
-from gaussian_lens_app.jobs.report import Report, silent
+from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
 from gaussian_lens_app.raster.compare import squared_errors
-from gaussian_lens_app.scene import Capture, Gaussians, Rect
+from gaussian_lens_app.scene import Camera, Capture, Gaussians, Rect
+from gaussian_lens_app.select.veils import veils
 
 PHOTOS = 6
 """So many context photos, spread over the path, decide."""
@@ -50,12 +54,30 @@ class Input:
 
 
 def in_best_mode(scene: Gaussians, context: Capture, rasterizer: Rasterizer, low_long_side: int) -> Input:
-    """The input, band-limited for upgrades where a wider filter than the plain one suits it."""
+    """The input, readied for upgrades where a wider filter than the plain one suits it."""
     name, mode, figures = best_mode(scene, context, rasterizer, low_long_side)
     if mode.eps2d <= ANTIALIASED.eps2d:
         return Input(scene, name, mode, figures, scene, mode)
-    start = band_limited(scene, [photo.camera for photo in context.photos], rasterizer, mode)
+    start, _ = readied(scene, context, [photo.camera for photo in context.photos], rasterizer, mode)
     return Input(scene, name, mode, figures, start, ANTIALIASED)
+
+
+def readied(
+    scene: Gaussians,
+    capture: Capture,
+    cameras: Sequence[Camera],
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    report: Report = silent,
+) -> tuple[Gaussians, Int[Tensor, "M"]]:
+    """(the scene for close views in ANTIALIASED, which of its rows each Gaussian was).
+
+    `mode`'s wider filter is baked into it, by what `cameras` see; what hangs before the photos' cameras is gone.
+    """
+    limited = band_limited(scene, cameras, rasterizer, mode, within(report, 0.0, 0.7))
+    veiled = veils(scene, capture, rasterizer, ANTIALIASED, within(report, 0.7, 1.0))
+    kept = (~veiled).nonzero()[:, 0]
+    return limited.take(kept), kept
 
 
 def mean_psnr(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> float:

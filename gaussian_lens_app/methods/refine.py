@@ -17,7 +17,7 @@ from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
-from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, windows_of
+from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, widened, windows_of
 from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
@@ -49,6 +49,8 @@ class RefineSettings:
     """Match each photo's brightness to the scene's first."""
     glimpses: bool = True
     """Fit also to the photos kept out, as small as the scene has seen them."""
+    margin: float = 0.15
+    """Look at so large a part of a window's sides around it too: what is there has to stay as it is."""
     pixels: PixelSettings = field(default_factory=PixelSettings)
     local: LocalFitSettings = field(default_factory=LocalFitSettings)
 
@@ -90,7 +92,9 @@ class Refine:
         return self._patch(task, old, moving, keep, {**names, "steps": steps})
 
     def _windows(self, task: Task) -> Windows:
-        views = list(task.region.views)
+        assert task.capture is not None
+        photos = task.capture.photos
+        views = [widened(view, photos[view.photo].camera, self.settings.margin) for view in task.region.views]
         kept = [rank for rank in STOP_RANKS if rank < len(views) - 1] if self.settings.fit else []
         fitted = [view for rank, view in enumerate(views) if rank not in kept][: self.settings.photos]
         chosen = [views[rank] for rank in kept] + fitted

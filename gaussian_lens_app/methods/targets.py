@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -58,6 +59,16 @@ class Windows:
     @property
     def all(self) -> list[Target]:
         return [*self.fitted, *self.stops, *self.glimpses]
+
+
+def widened(view: PhotoView, camera: Camera, margin: float) -> PhotoView:
+    """The same view in a window larger by `margin` of its sides all around, where the photo (of `camera`) allows it."""
+    x0, y0, x1, y1 = view.rect
+    dx, dy = round((x1 - x0) * margin), round((y1 - y0) * margin)
+    left, top = max(0, x0 - dx), max(0, y0 - dy)
+    right, bottom = min(camera.width, x1 + dx), min(camera.height, y1 + dy)
+    mask = F.pad(view.mask, (x0 - left, right - x1, y0 - top, bottom - y1))
+    return dataclasses.replace(view, rect=(left, top, right, bottom), mask=mask)
 
 
 def make_target(

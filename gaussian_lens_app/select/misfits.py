@@ -26,7 +26,7 @@ EXPOSURE_LIMIT = 1.5
 
 
 def outliers(errors: Float[Tensor, "P"], most: float = MOST) -> Bool[Tensor, "P"]:
-    """Which of some photos' squared errors are more than `most` times the middle one; NaN, nothing to compare, is not."""
+    """Which photos' squared errors are more than `most` times the middle one; NaN, nothing to compare, is not."""
     return errors > most * errors.nanmedian()
 
 
@@ -62,8 +62,9 @@ def _error(scene: Gaussians, photo: Photo, view: PhotoView, rasterizer: Rasteriz
         return math.nan
     if not bool(mask.any()):
         return math.nan
+    camera, mode = small.camera.to(scene.device), mode.resized(1 / factor)
     with torch.no_grad():
-        rendered = rasterizer.render(scene, small.camera.to(scene.device), mode=mode.resized(1 / factor), crop=seen.rect)
-    ours, theirs = rendered.rgb[mask].clamp(0, 1), pixels[mask]
+        rendered = rasterizer.render(scene, camera, mode=mode, crop=seen.rect).rgb
+    ours, theirs = rendered[mask].clamp(0, 1), pixels[mask]
     gain = (ours.sum(0) / theirs.sum(0).clamp_min(1e-6)).clamp(1 / EXPOSURE_LIMIT, EXPOSURE_LIMIT)
     return float((ours - theirs * gain).square().mean())

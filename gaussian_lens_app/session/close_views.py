@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from gaussian_lens_app.evaluation.modes import fitting_filter
+from gaussian_lens_app.evaluation.modes import fitting_filter, readied
 from gaussian_lens_app.jobs import Report, within
-from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
 from gaussian_lens_app.scene import Capture, Patch
-from gaussian_lens_app.select.veils import veils
 from gaussian_lens_app.session.history import Edited
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
 
@@ -36,9 +34,9 @@ def close_views_patch(edited: Edited, capture: Capture | None, rasterizer: Raste
         return None
     step = -(-len(capture) // CAMERAS)
     cameras = [photo.camera for photo in capture.photos[::step]]
-    limited = band_limited(edited.scene, cameras, rasterizer, mode, within(report, 0.3, 0.8))
-    veiled = veils(edited.scene, capture, rasterizer, ANTIALIASED, within(report, 0.8, 0.99))
+    limited, rows = readied(edited.scene, capture, cameras, rasterizer, mode, within(report, 0.3, 0.99))
+    kept = rows.cpu()
     report("Widening splats", 0.99)  # the last moment to cancel
-    rows, kept = torch.arange(len(limited)), (~veiled.cpu()).nonzero()[:, 0]
-    provenance = {"method": "band-limit", "eps2d": mode.eps2d, "veils": len(rows) - len(kept)}
-    return Patch(rows, limited.take(kept), kept, provenance=provenance, kinds=edited.rows.kinds[kept])
+    every = torch.arange(len(edited.scene))
+    provenance = {"method": "band-limit", "eps2d": mode.eps2d, "veils": len(every) - len(kept)}
+    return Patch(every, limited, kept, provenance=provenance, kinds=edited.rows.kinds[kept])

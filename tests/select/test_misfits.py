@@ -71,9 +71,7 @@ def test_an_upgrade_leaves_a_misfit_out_of_fit_and_judgement_and_says_so(sharp, 
     for rank in (0, 3):  # the best photo, and the one that would judge
         wrong = sharp.capture.photos[ranked[rank].photo]
         capture = with_photo(sharp, ranked[rank].photo, source=other(wrong)).capture
-        request = UpgradeRequest(
-            sharp.scene, Box(camera, MIDDLE), capture, "refine:local.steps=12", fast_rasterizer
-        )
+        request = UpgradeRequest(sharp.scene, Box(camera, MIDDLE), capture, "refine:local.steps=12", fast_rasterizer)
         result = upgrade(request)
         told = result.patch.provenance
         assert told["left_out"] == [wrong.name]

@@ -8,6 +8,7 @@ import torch
 from scenes import Board, camera_at
 from veiled import VEIL, ball
 
+from gaussian_lens_app.evaluation.modes import readied
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import Budget, Task
 from gaussian_lens_app.methods.fit_scene import FitScene, FitSceneSettings
@@ -44,6 +45,15 @@ def test_what_photos_would_miss_or_nobody_would_see_is_none(textured_board, fast
 def test_without_photos_nothing_is_one(textured_board, fast_rasterizer):
     scene = Gaussians.concat([textured_board.scene, ball(VEIL, 0.3)])
     assert not bool(veils(scene, textured_board.capture.only([]), fast_rasterizer, ANTIALIASED).any())
+
+
+def test_upgrades_start_without_veils_and_know_the_other_splats(textured_board, fast_rasterizer):
+    scene = Gaussians.concat([ball(VEIL, 0.3), textured_board.scene])
+    cameras = [photo.camera for photo in textured_board.capture.photos]
+    ready, rows = readied(scene, textured_board.capture, cameras, fast_rasterizer, ANTIALIASED.scaled(2))
+    assert rows.tolist() == list(range(1, len(scene)))
+    assert torch.equal(ready.means, scene.means[1:])
+    assert bool((ready.scales >= scene.scales[1:] * 0.999).all())  # and band-limited: as large, or larger
 
 
 def test_fitting_the_scene_takes_veils_away_and_a_camera_turned_down_sees_the_room(textured_board, fast_rasterizer):
