@@ -53,7 +53,7 @@ class LocalFitSettings:
 
     steps: int = 300
     """At most; see `within`."""
-    steps_per_second: int = 22
+    steps_per_second: int = 20
     """Steps that a second is worth: what two CPU cores do with a box of a quarter of a photo's side."""
     largest_window: int = 384
     """A step fits at most so many pixels a side, a random part of the photo's window."""

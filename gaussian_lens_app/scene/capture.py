@@ -30,8 +30,10 @@ class Photo:
 
     def load(self) -> UInt8[Tensor, "H W 3"]:
         """The pixels at the camera's size."""
-        pixels = self.source if isinstance(self.source, Tensor) else _read(self.source)
         wanted = (self.camera.height, self.camera.width)
+        if isinstance(self.source, Path) and self.resize and wanted[0] * wanted[1] <= SMALL:
+            return _reduced(self.source, _modified(self.source), wanted)
+        pixels = self.source if isinstance(self.source, Tensor) else _decoded(self.source, _modified(self.source))
         if tuple(pixels.shape[:2]) == wanted:
             return pixels
         if not self.resize:
@@ -95,18 +97,28 @@ class Capture:
         return self.only([i for i in range(len(self)) if i % every != offset]), self.only(test)
 
 
+SMALL = 400 * 400
+"""Photos of no more pixels are kept when they have been made smaller."""
+
+
 @functools.lru_cache(maxsize=64)
 def _decoded(path: Path, modified: int) -> Tensor:
     """64 photos of 1600x1200 are 370 MB; `modified` makes a rewritten file a new entry."""
     return torch.from_numpy(read_pixels(path))
 
 
-def _read(path: Path) -> Tensor:
+@functools.lru_cache(maxsize=256)
+def _reduced(path: Path, modified: int, size: tuple[int, int]) -> Tensor:
+    """Every box asks for the same small photos again; 256 of the largest are 120 MB."""
+    pixels = _decoded(path, modified)
+    return pixels if tuple(pixels.shape[:2]) == size else _area_resized(pixels, size)
+
+
+def _modified(path: Path) -> int:
     try:
-        modified = path.stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     except OSError as error:
         raise CaptureError(f"Photo {path} is gone: put it back or leave it out of the capture.") from error
-    return _decoded(path, modified)
 
 
 def _area_resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -23,6 +23,15 @@ def test_a_photo_is_read_when_asked_for_and_again_after_it_changed(tmp_path):
     for value in (10, 20):
         iio.imwrite(path, torch.full((6, 8, 3), value, dtype=torch.uint8).numpy())
         assert int(lazy.load()[0, 0, 0]) == value
+        assert int(lazy.with_long_side(4).load()[0, 0, 0]) == value
+
+
+@pytest.mark.parametrize("long_side", [5, 4, 3])
+def test_a_small_version_is_the_same_from_a_file_as_from_pixels_each_time(tmp_path, long_side):
+    iio.imwrite(tmp_path / "a.png", photo().load().numpy())
+    lazy, ready = (one.with_long_side(long_side) for one in (Photo("a.png", camera(), tmp_path / "a.png"), photo()))
+    for _ in range(2):
+        assert torch.equal(lazy.load(), ready.load())
 
 
 def test_a_photo_of_another_size_than_its_camera_is_named_in_the_error():
