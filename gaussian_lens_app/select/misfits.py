@@ -56,11 +56,11 @@ def _error(scene: Gaussians, photo: Photo, view: PhotoView, rasterizer: Rasteriz
     factor = max(1.0, max(photo.camera.width, photo.camera.height) / LONG_SIDE)
     small, seen = small_view(photo, view, factor)
     mask = seen.mask.to(scene.device)
+    if not bool(mask.any()):
+        return math.nan
     try:
         pixels = small.crop(seen.rect).to(scene.device)
     except CaptureError:  # whoever needs the photo will say that it cannot be read
-        return math.nan
-    if not bool(mask.any()):
         return math.nan
     camera, mode = small.camera.to(scene.device), mode.resized(1 / factor)
     with torch.no_grad():

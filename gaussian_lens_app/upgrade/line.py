@@ -88,7 +88,8 @@ def _naming(left_out: Sequence[str], verdict: Verdict) -> Verdict:
     if not left_out:
         return verdict
     names = ", ".join(left_out[:NAMED]) + ", ..." * (len(left_out) > NAMED)
-    sentence = f"{verdict.sentence} Left out, because the scene looks quite different there: {names}."
+    why = "which does not fit" if len(left_out) == 1 else "which do not fit"
+    sentence = f"{verdict.sentence} Left out: {names}, {why} the scene (a wrong camera, or something moved)."
     return dataclasses.replace(verdict, sentence=sentence)
 
 

@@ -77,4 +77,4 @@ def test_an_upgrade_leaves_a_misfit_out_of_fit_and_judgement_and_says_so(sharp, 
         assert told["left_out"] == [wrong.name]
         assert wrong.name not in told["photos"] + told["glimpses"]
         assert result.verdict.photo != wrong.name
-        assert wrong.name in result.verdict.sentence
+        assert f"Left out: {wrong.name}, which does not fit the scene" in result.verdict.sentence
