@@ -99,9 +99,8 @@ class PlaneSweepBackbone:
     def _range(self, index: int, cameras: Sequence[Camera]) -> tuple[float, float]:
         """Nearest and farthest depth before a camera: from sparse points, or from where the cameras look."""
         if self.points is not None and len(self.points.positions) >= 20:
-            pixels, depths = cameras[index].project(self.points.positions.float())
-            inside = (pixels >= 0).all(-1) & (pixels[:, 0] < cameras[index].width)
-            seen = depths[inside & (pixels[:, 1] < cameras[index].height) & (depths > 0)]
+            inside, depths = cameras[index].frames(self.points.positions.float())
+            seen = depths[inside]
             if len(seen) >= 20:
                 low, high = seen.quantile(torch.tensor([0.01, 0.99])).tolist()
                 return 0.8 * low, 1.4 * high

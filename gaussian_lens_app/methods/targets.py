@@ -17,6 +17,7 @@ from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Camera, Capture, Gaussians, Photo, PhotoView, Rect
+from gaussian_lens_app.select.misfits import EXPOSURE_LIMIT
 
 
 def check_photos(task: Task) -> None:
@@ -116,7 +117,6 @@ def windows_of(
 
 EXPOSURE_LONG_SIDE = 160
 """Exposure is a matter of the whole photo; so few pixels tell it."""
-EXPOSURE_LIMIT = 1.5
 
 
 def matched_exposures(

@@ -110,8 +110,7 @@ def _decoded(path: Path, modified: int) -> Tensor:
 @functools.lru_cache(maxsize=256)
 def _reduced(path: Path, modified: int, size: tuple[int, int]) -> Tensor:
     """Every box asks for the same small photos again; 256 of the largest are 120 MB."""
-    pixels = _decoded(path, modified)
-    return pixels if tuple(pixels.shape[:2]) == size else _area_resized(pixels, size)
+    return _area_resized(_decoded(path, modified), size)
 
 
 def _modified(path: Path) -> int:

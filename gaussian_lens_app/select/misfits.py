@@ -22,7 +22,7 @@ LEAST_PHOTOS = 3
 LONG_SIDE = 400
 """Photos are compared in this size: what a scene made from small photos lacks of large ones is no misfit."""
 EXPOSURE_LIMIT = 1.5
-"""A photo may be so much brighter or darker than the scene."""
+"""Matching exposures makes no photo brighter or darker by more than that."""
 
 
 def outliers(errors: Float[Tensor, "P"], most: float = MOST) -> Bool[Tensor, "P"]:

@@ -91,9 +91,7 @@ def _candidates(geometry: Sequence[tuple[float, float, float]], directions: Floa
 
 def _geometry(photo: Camera, cosine: float, means: Tensor, share: Tensor, centre: Tensor) -> tuple[float, float, float]:
     """(share of the region inside the photo, cosine to the viewer's direction, pixels per world length)."""
-    pixels, depths = photo.project(means)
-    x, y = pixels.unbind(-1)
-    inside = (depths > 0) & (x >= 0) & (x < photo.width) & (y >= 0) & (y < photo.height)
+    inside, _ = photo.frames(means)
     depth = float(photo.to_camera(centre[None])[0, 2])
     resolution = float(photo.K[0, 0]) / depth if depth > 0 else 0.0
     return float((share * inside).sum()), cosine, resolution
