@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from gaussian_lens_app.optimize.losses import psnr_of_mse
 from gaussian_lens_app.optimize.ssim import RADIUS, ssim_map
@@ -94,6 +93,9 @@ def ms_ssim(rendered: Image, photo: Image) -> float | None:
     """Multi-scale SSIM (Wang et al. 2003), None for images too small for it."""
     if min(rendered.shape[:2]) < MS_SSIM_SHORT_SIDE:
         return None
+    # Imported here: with it come matplotlib and scipy.signal, which nobody who opens the viewer should wait for.
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+
     planes = [image.permute(2, 0, 1)[None].contiguous() for image in (rendered, photo)]
     with torch.no_grad():
         value = multiscale_structural_similarity_index_measure(planes[0], planes[1], data_range=1.0)

@@ -15,6 +15,16 @@ def test_importing_the_package_imports_nothing_heavy():
     assert result.returncode == 0, result.stderr
 
 
+def test_the_viewer_starts_without_what_only_evaluations_need():
+    code = (
+        "import sys, gaussian_lens_app.viewer\n"
+        "unneeded = {'torchmetrics', 'scipy.signal', 'pandas', 'pycolmap'} & set(sys.modules)\n"
+        "sys.exit(f'opening the viewer imported {unneeded}' if unneeded else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("name", gaussian_lens_app.__all__)
 def test_every_public_name_is_there_and_says_what_it_is(name):
     value = getattr(gaussian_lens_app, name)
