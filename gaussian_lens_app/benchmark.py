@@ -28,7 +28,6 @@ from gaussian_lens_app.formats.atomic import make_folder, write_atomically
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Budget, find_method
 from gaussian_lens_app.networks.weights import RELEASED
-from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import Rasterizer, for_device
 from gaussian_lens_app.scene import Capture, Gaussians
 from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
@@ -85,7 +84,7 @@ def evaluate(settings: EvaluateSettings, report: Report = silent, rasterizer: Ra
     rasterizer = rasterizer or for_device(settings.device)
     report("Loading", 0.0)
     file = load(settings.scene)
-    scene = file.gaussians.to(device_of(rasterizer))
+    scene = file.gaussians.to(rasterizer.device)
     context, test = _split(load_capture(settings.capture, stated=file.cameras), settings)
     given = in_best_mode(scene, context, rasterizer, settings.low_long_side)
     ready = 0.3 if FULL in settings.methods else 0.02
@@ -103,7 +102,7 @@ def _full(
         return None
     full_settings = FullSettings(steps=settings.full_steps, seed=settings.seed)
     full = full_scene(given.start, context, given.start_mode, rasterizer, full_settings, report)
-    return full.to(device_of(rasterizer))
+    return full.to(rasterizer.device)
 
 
 def _benchmark(
@@ -230,7 +229,7 @@ def _facts(settings: EvaluateSettings, rasterizer: Rasterizer, context: Capture,
         "holdout": list(settings.holdout),
         "context_photos": [photo.name for photo in context.photos],
         "test_photos": [photo.name for photo in test.photos],
-        "device": torch.cuda.get_device_name() if rasterizer.name == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name() if rasterizer.device == "cuda" else "cpu",
         "rasterizer": rasterizer.name,
         "threads": torch.get_num_threads(),
         "versions": versions(),

@@ -82,7 +82,7 @@ class Orbit:
 def main(settings: Settings) -> None:
     """Print a table, and write it where asked."""
     scene, rasterizer = load_scene(settings), for_device(settings.device)
-    scene = scene.to("cuda" if rasterizer.name == "cuda" else "cpu")
+    scene = scene.to(rasterizer.device)
     orbit = orbit_of(scene) if settings.scene is not None else Orbit((0.0, 0.2, 0.0), 4.0, 1.4)
     size, rest = (settings.width, settings.height), (settings.rest_width, settings.rest_height)
     rows = [

@@ -19,7 +19,7 @@ def ready_rasterizer(device: str) -> Rasterizer:
     from gaussian_lens_app.raster.warmup import warm_up
 
     rasterizer = for_device(device)
-    if rasterizer.name == "cpu":
+    if rasterizer.device == "cpu":
         warm_up(tell)
         picture = torch.zeros(16, 16, 3, requires_grad=True)
         l1_dssim(picture, torch.zeros(16, 16, 3), mask=torch.ones(16, 16)).backward()

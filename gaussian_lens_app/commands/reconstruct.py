@@ -90,9 +90,8 @@ class Reconstruct:
 
     def _print_psnr(self, scene: Gaussians, test: Capture, rasterizer: Rasterizer) -> None:
         from gaussian_lens_app.evaluation.modes import mean_psnr
-        from gaussian_lens_app.optimize.reconstruct import device_of
         from gaussian_lens_app.raster import ANTIALIASED
 
         small = test.with_long_side(self.long_side)
-        psnr = mean_psnr(scene.to(device_of(rasterizer)), small, rasterizer, ANTIALIASED)
+        psnr = mean_psnr(scene.to(rasterizer.device), small, rasterizer, ANTIALIASED)
         print(f"PSNR on {len(test)} photos kept out, at {self.long_side} px: {psnr:.2f} dB")

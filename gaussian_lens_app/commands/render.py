@@ -39,12 +39,11 @@ class RenderViews:
 
     def run(self) -> None:
         from gaussian_lens_app.evaluation.views import render_views
-        from gaussian_lens_app.optimize.reconstruct import device_of
         from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
 
         cameras = self._cameras()
         rasterizer = ready_rasterizer(self.device)
-        scene = read_scene(self.scene).gaussians.to(device_of(rasterizer))
+        scene = read_scene(self.scene).gaussians.to(rasterizer.device)
         mode = ANTIALIASED if self.mode == "antialiased" else CLASSIC
         with Progress() as progress:
             paths = render_views(scene, cameras, rasterizer, self.output, mode, progress)

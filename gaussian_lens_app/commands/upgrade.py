@@ -124,7 +124,6 @@ class Upgrade:
 
     def _open(self, results: list[UpgradeResult]) -> Session:
         """A session whose upgrades also land in `results`, where their details are."""
-        from gaussian_lens_app.optimize.reconstruct import device_of
         from gaussian_lens_app.session import Session
 
         def recorded(request, report) -> UpgradeResult:
@@ -134,7 +133,7 @@ class Upgrade:
         rasterizer = ready_rasterizer(self.device)
         file = read_scene(self.scene)
         capture = None if self.capture is None else read_capture(self.capture, file)
-        scene = file.gaussians.to(device_of(rasterizer))
+        scene = file.gaussians.to(rasterizer.device)
         return Session(scene, rasterizer=rasterizer, capture=capture, file=file, upgrade=recorded)
 
     def _budget(self, session: Session) -> Budget:

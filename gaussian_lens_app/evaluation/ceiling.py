@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
-from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.optimize.scene import OptimizeSettings, optimize_scene
 from gaussian_lens_app.optimize.start import extent_of
 from gaussian_lens_app.places import cache_folder
@@ -53,7 +52,7 @@ def full_scene(
     generator = torch.Generator().manual_seed(settings.seed)
     strategy = AdaptiveDensity(AdaptiveSettings(max_gaussians=settings.max_gaussians), extent, generator)
     optimize = OptimizeSettings(steps=settings.steps, mode=mode, seed=settings.seed)
-    start = scene.to(device_of(rasterizer))
+    start = scene.to(rasterizer.device)
     done = optimize_scene(start, context, optimize, rasterizer, strategy, extent, report).to("cpu")
     _keep(path, dict(done.tensors()))
     return done

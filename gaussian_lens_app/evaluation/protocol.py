@@ -174,14 +174,14 @@ def measure(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Ro
 def _upgrade_row(benchmark: Benchmark, spot: Spot, method: str, report: Report) -> Row:
     """The row of an upgrade; where it could not run, with the reason and the figures of what it starts from."""
     trial = _trial(benchmark, spot, method)
-    forget_peak(benchmark.rasterizer.name)
+    forget_peak(benchmark.rasterizer.device)
     started = time.monotonic()
     try:
         outcome = benchmark.upgrade(trial, report)
     except MethodError as error:
         seconds = time.monotonic() - started
         return _row(benchmark, spot, method, spot.start, applied=False, seconds=seconds, note=str(error))
-    seconds, peak = time.monotonic() - started, peak_mb(benchmark.rasterizer.name)
+    seconds, peak = time.monotonic() - started, peak_mb(benchmark.rasterizer.device)
     if benchmark.whole:  # made once, for all photos
         seconds = sum(outcome.seconds.values())
     facts = {**_judged(outcome), "seconds": seconds, "peak_memory_mb": peak}

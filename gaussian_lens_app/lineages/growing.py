@@ -12,7 +12,7 @@ from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
-from gaussian_lens_app.optimize.reconstruct import device_of, seen
+from gaussian_lens_app.optimize.reconstruct import seen
 from gaussian_lens_app.optimize.scene import OptimizeSettings, descend
 from gaussian_lens_app.optimize.start import extent_of, from_points, starting_points
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
@@ -60,7 +60,7 @@ def grow(
     generator = torch.Generator().manual_seed(settings.seed)
     extent = extent_of([photo.camera for photo in capture.photos])
     levels: list[Level] = []
-    scene = _first(capture, settings, generator).to(device_of(rasterizer))
+    scene = _first(capture, settings, generator).to(rasterizer.device)
     for index, (long_side, steps) in enumerate(zip(settings.resolutions, settings.steps, strict=True)):
         small = capture.with_long_side(long_side)
         part = within(report, index / len(settings.steps), (index + 1) / len(settings.steps))

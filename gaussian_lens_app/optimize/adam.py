@@ -82,7 +82,7 @@ class Adam:
             if gradient is None or rate == 0 or value.numel() == 0:
                 continue
             first, second = getattr(self._first, name), getattr(self._second, name)
-            if not value.is_cuda:
+            if value.device.type == "cpu":
                 factors = np.array([beta1, beta2, rate / correction1, 1 / correction2, self.eps], np.float32)
                 _move(*(tensor.contiguous().view(-1).numpy() for tensor in (value, gradient, first, second)), factors)
                 continue

@@ -60,7 +60,7 @@ def reconstruct(
     points, note = starting_points(small, settings.random_points, generator)
     if note:
         report(note[0].upper() + note[1:], 0.0)
-    scene = from_points(points, settings.sh_degree).to(device_of(rasterizer))
+    scene = from_points(points, settings.sh_degree).to(rasterizer.device)
     extent = extent_of([photo.camera for photo in small.photos])
     strategy = _strategy(settings, extent, generator)
     optimize = OptimizeSettings(steps=settings.steps, seed=settings.seed)
@@ -73,11 +73,6 @@ def reconstruct(
 def fittable(scene: Gaussians) -> Gaussians:
     """The scene with opacities that later fitting can still move: beyond, the sigmoid's slope is nothing."""
     return dataclasses.replace(scene, logit_opacities=scene.logit_opacities.clamp(-HIGHEST_LOGIT, HIGHEST_LOGIT))
-
-
-def device_of(rasterizer: Rasterizer) -> str:
-    """Where the rasterizer wants its scene."""
-    return "cuda" if rasterizer.name == "cuda" else "cpu"
 
 
 def without_unseen(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> Gaussians:

@@ -30,7 +30,7 @@ next_row: Any = take_ticket  # numba adds an argument of its own, which pyright 
 
 def ssim_map(image: Float[Tensor, "H W 3"], other: Float[Tensor, "H W 3"]) -> Float[Tensor, "H W 3"]:
     """SSIM at every pixel; beyond the border both images are 0. No gradients (see `l1_ssim_and_gradient`)."""
-    if image.is_cuda:
+    if image.device.type != "cpu":
         return ssim_map_torch(image, other)
     x, y = _rows(image), _rows(other)
     values = np.empty_like(x)
@@ -46,7 +46,7 @@ def l1_ssim_and_gradient(
     weights: Float[Tensor, "H W"] | None = None,
 ) -> tuple[Tensor, Float[Tensor, "H W 3"]]:
     """(sum over pixels and channels of weights * (l1_weight * |difference| + ssim_weight * SSIM), its derivative)."""
-    if image.is_cuda:
+    if image.device.type != "cpu":
         with torch.enable_grad():
             leaf = image.detach().requires_grad_()
             values = l1_weight * (leaf - other).abs() + ssim_weight * ssim_map_torch(leaf, other)

@@ -68,6 +68,8 @@ class Rasterizer(Protocol):
     """One camera a call; `crop` gives exactly the same pixels as that window of the full image."""
 
     name: str
+    device: str
+    """Where it wants its scene, as torch names it."""
 
     def render(
         self,

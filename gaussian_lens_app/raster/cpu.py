@@ -22,6 +22,7 @@ class CpuRasterizer:
     """Tile kernels on all threads torch uses; stateless, so several threads may render at once."""
 
     name: str = "cpu"
+    device: str = "cpu"
 
     def render(
         self,

@@ -83,6 +83,7 @@ class CudaRasterizer:
     """gsplat on the current CUDA device."""
 
     name: str = "cuda"
+    device: str = "cuda"
 
     def render(
         self,

@@ -28,7 +28,7 @@ class Culled:
 
     def __init__(self, inner: Rasterizer, least: int = LEAST):
         self.inner, self.least = inner, least
-        self.name = inner.name
+        self.name, self.device = inner.name, inner.device
         self._seen: weakref.WeakKeyDictionary[Gaussians, Chunks | _Progress] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._last: weakref.WeakKeyDictionary[Gaussians, _Shown] = weakref.WeakKeyDictionary()

@@ -54,6 +54,8 @@ class ReferenceRasterizer:
     """Slow and plain; `limits` may be switched off."""
 
     name: str = "reference"
+    device: str = "cpu"
+    """It draws anywhere; here is where it is compared."""
 
     def __init__(self, limits: Limits | None = None):
         self.limits = limits or Limits()

@@ -16,7 +16,11 @@ def open_session(
     rasterizer = for_device(device)
     file = formats.load(Path(scene))
     photos = None if capture is None else formats.load_capture(Path(capture), file.gaussians, stated=file.cameras)
-    on = "cuda" if rasterizer.name == "cuda" else "cpu"
     return Session(
-        file.gaussians.to(on), rasterizer=rasterizer, capture=photos, file=file, name=Path(scene).name, mode=mode
+        file.gaussians.to(rasterizer.device),
+        rasterizer=rasterizer,
+        capture=photos,
+        file=file,
+        name=Path(scene).name,
+        mode=mode,
     )

@@ -22,7 +22,6 @@ from gaussian_lens_app.methods.gaussian_lens_pass import as_points, network_view
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.methods.view_gradients import scores_of_looks
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification
-from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer
 from gaussian_lens_app.scene import Camera, Gaussians
 from gaussian_lens_app.training.data import Stream
@@ -74,7 +73,7 @@ class Ready:
 
 def make_ready(sample: Sample, rasterizer: Rasterizer, half: bool) -> Ready:
     """Renders and gradients of the input scene; with `half`, in photos of half the size where that is possible."""
-    sample = sample.to(device_of(rasterizer))
+    sample = sample.to(rasterizer.device)
     inputs = dataclasses.replace(sample.inputs, new=Gaussians.empty(0, sample.inputs.old.device))
     if half and inputs.mode == ANTIALIASED:
         inputs = dataclasses.replace(inputs, windows=tuple(halved(window) for window in inputs.windows))

@@ -16,7 +16,6 @@ from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_lay
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
 from gaussian_lens_app.methods.targets import Target, make_target, matched_exposures, surroundings
 from gaussian_lens_app.optimize.band_limit import band_limited
-from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
 from gaussian_lens_app.select import select_region
@@ -90,7 +89,7 @@ def random_samples(
     settings: SampleSettings,
 ) -> Iterator[Sample]:
     """Samples of one scene; boxes that show too little are passed over."""
-    scene = scene.to(device_of(rasterizer))
+    scene = scene.to(rasterizer.device)
     unseen = [i for i in range(len(capture)) if i not in context]
     cameras = [capture.photos[i].camera for i in context]
     limited = band_limited(scene, cameras, rasterizer, ANTIALIASED.scaled(factor))

@@ -28,7 +28,6 @@ from gaussian_lens_app.methods.sr3r_views import (
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.shuffle_split import shuffle_split
 from gaussian_lens_app.networks.sr3r import SR3R
-from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.training.data import files
@@ -227,7 +226,7 @@ def make_low_sample(
     sample: Sample, split: bool, settings: SR3RSettings, rasterizer: Rasterizer, most_views: int = 6
 ) -> LowSample | None:
     """Small photos, scaffold, renders and gradients of a sample; None where too little of its photos is left."""
-    sample = sample.to(device_of(rasterizer))
+    sample = sample.to(rasterizer.device)
     inputs = sample.inputs
     small = [one for window in inputs.windows if (one := shrunk(window, FACTOR)) is not None]
     small = [one for one in small if min(one.photo.shape[:2]) >= settings.least_side][:most_views]

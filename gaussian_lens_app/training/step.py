@@ -15,7 +15,6 @@ from gaussian_lens_app.methods.gaussian_lens_features import Look
 from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, look_again, prepare, run_network_and_mask
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens
-from gaussian_lens_app.optimize.reconstruct import device_of
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.training.samples import Sample
@@ -59,7 +58,7 @@ class Errors:
 
 def make_ready(sample: Sample, rasterizer: Rasterizer, pixels: bool = True) -> Ready:
     """Renders and gradients before the first pass; without `pixels`, there are no pixel Gaussians."""
-    sample = sample.to(device_of(rasterizer))
+    sample = sample.to(rasterizer.device)
     inputs = sample.inputs
     if not pixels:
         inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, inputs.old.device))

@@ -130,7 +130,7 @@ def _warm_up(device: str) -> None:
             warm_up(_aside)
             _warm_up_fitting()
 
-    if for_device(device).name == "cpu":
+    if for_device(device).device == "cpu":
         threading.Thread(target=work, name="warm-up", daemon=True).start()
 
 

@@ -50,10 +50,9 @@ def outcome(rasterizer: Rasterizer, scene: Gaussians, view: Camera, seed: int = 
     """Render with features, background and probe, and differentiate; in float64 for the reference, else float32."""
     generator = torch.Generator().manual_seed(seed)
     exact = rasterizer.name == "reference"
-    device = "cuda" if rasterizer.name == "cuda" else "cpu"
 
     def leaf(tensor: Tensor) -> Tensor:
-        return tensor.to(device, torch.float64 if exact else torch.float32).clone().requires_grad_()
+        return tensor.to(rasterizer.device, torch.float64 if exact else torch.float32).clone().requires_grad_()
 
     def rand(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
@@ -65,7 +64,7 @@ def outcome(rasterizer: Rasterizer, scene: Gaussians, view: Camera, seed: int = 
         Gaussians(*leaves[:6]), view, features=features, background=background, probe=probe, **options
     )
     assert render.features is not None
-    loss = torch.zeros((), dtype=leaves[0].dtype, device=device)
+    loss = torch.zeros((), dtype=leaves[0].dtype, device=rasterizer.device)
     for image in (render.rgb, render.alpha, render.depth, render.features):
         loss = loss + (image * (rand(*image.shape) - 0.5).to(image)).sum()
     return Outcome(render, dict(zip(GRADIENTS, torch.autograd.grad(loss, leaves), strict=True)))

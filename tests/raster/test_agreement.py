@@ -68,13 +68,13 @@ def test_contributions_agree(fast: Rasterizer, reference: Rasterizer, amounts: i
     weights = torch.rand(31, 43, amounts, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     weights[:20, :20] = 0
     truth = reference.contributions(scene, view, weights, crop=crop)
-    device = "cuda" if fast.name == "cuda" else "cpu"
+    device = fast.device
     found = fast.contributions(scene.map(torch.Tensor.float).to(device), view, weights.float().to(device), crop=crop)
     assert relative_error(found, truth) < SAME
 
 
 def test_contributions_of_the_whole_image_sum_to_alpha(fast: Rasterizer):
-    device = "cuda" if fast.name == "cuda" else "cpu"
+    device = fast.device
     scene, view = blobs(300, dtype=torch.float32).to(device), camera()
     total = fast.contributions(scene, view, torch.ones(53, 70, 1, device=device)).sum()
     torch.testing.assert_close(total, fast.render(scene, view).alpha.sum(), rtol=1e-5, atol=0)

@@ -15,7 +15,7 @@ from gaussian_lens_app.scene import Camera, Gaussians
 
 
 def on_device(fast: Rasterizer, scene: Gaussians) -> Gaussians:
-    return scene.map(torch.Tensor.float).to("cuda" if fast.name == "cuda" else "cpu")
+    return scene.map(torch.Tensor.float).to(fast.device)
 
 
 def moved(scene: Gaussians, view: Camera) -> tuple[Gaussians, Camera]:

@@ -50,14 +50,13 @@ class TrainGaussianLens:
             return
         self.run_options.limit_threads()
         from gaussian_lens_app.commands.device import ready_rasterizer
-        from gaussian_lens_app.optimize.reconstruct import device_of
         from gaussian_lens_app.training.make import make_data
 
         rasterizer = ready_rasterizer(self.run_options.device)
         numbers = range(self.first, self.first + self.scenes)
         make_data(self.data, numbers, self.captures, self.folds, self.validation_capture, rasterizer)
         if not self.only_data:
-            self.run_options.train("gaussian-lens", self.out, lambda: self._trainee(rasterizer), device_of(rasterizer))
+            self.run_options.train("gaussian-lens", self.out, lambda: self._trainee(rasterizer), rasterizer.device)
 
     def _trainee(self, rasterizer) -> LensTrainee:
         from gaussian_lens_app.networks.gaussian_lens import PRESETS, GaussianLens

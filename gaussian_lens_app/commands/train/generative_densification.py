@@ -38,10 +38,9 @@ class TrainGenerativeDensification:
             return
         self.run_options.limit_threads()
         from gaussian_lens_app.commands.device import ready_rasterizer
-        from gaussian_lens_app.optimize.reconstruct import device_of
 
         rasterizer = ready_rasterizer(self.run_options.device)
-        self.run_options.train(name, self.out, lambda: self._trainee(rasterizer), device_of(rasterizer))
+        self.run_options.train(name, self.out, lambda: self._trainee(rasterizer), rasterizer.device)
 
     def _trainee(self, rasterizer) -> DensificationTrainee:
         from gaussian_lens_app.networks.gaussian_lens import GaussianLens

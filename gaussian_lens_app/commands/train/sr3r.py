@@ -38,10 +38,9 @@ class TrainSR3R:
             return
         self.run_options.limit_threads()
         from gaussian_lens_app.commands.device import ready_rasterizer
-        from gaussian_lens_app.optimize.reconstruct import device_of
 
         rasterizer = ready_rasterizer(self.run_options.device)
-        self.run_options.train("sr3r", self.out, lambda: self._trainee(rasterizer), device_of(rasterizer))
+        self.run_options.train("sr3r", self.out, lambda: self._trainee(rasterizer), rasterizer.device)
 
     def _trainee(self, rasterizer) -> SR3RTrainee:
         from gaussian_lens_app.networks.sr3r import PRESETS, SR3R
