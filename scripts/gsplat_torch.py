@@ -14,7 +14,7 @@ import torch
 from gsplat.cuda import _torch_impl
 from torch import Tensor
 
-from gaussian_lens_app.raster.base import ALPHA_MIN, NEAR, TRANSMITTANCE_MIN
+from gaussian_lens_app.raster.base import ALPHA_MAX, ALPHA_MIN, NEAR, TRANSMITTANCE_MIN
 from gaussian_lens_app.scene import Camera, Gaussians
 
 TILE = 16
@@ -55,34 +55,47 @@ def pairs(radii: Tensor, means: Tensor, depths: Tensor, conics: Tensor, opacitie
     """Gaussian and pixel of every pair that is drawn, pixel by pixel, nearest first."""
     columns, rows = -(-camera.width // TILE), -(-camera.height // TILE)
     _, keys, entries = _torch_impl._isect_tiles(means, radii, depths, TILE, columns, rows)
-    tiles = keys >> 32
-    inside = torch.arange(TILE * TILE)
-    found = []
+    before = torch.ones(camera.height * camera.width)
+    return listed_pairs(keys >> 32, entries, (means[0], conics[0], opacities[0]), (camera.width, camera.height), before)
+
+
+def listed_pairs(
+    tiles: Tensor, entries: Tensor, splats: tuple[Tensor, Tensor, Tensor], size: tuple[int, int], before: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same of a list of (tile, Gaussian), nearest first in each tile; splats are 2D means, conics, opacities.
+
+    `before` is each pixel's transmittance to begin with.
+    """
+    (means, conics, opacities), (width, height) = splats, size
+    columns, inside = -(-width // TILE), torch.arange(TILE * TILE)
+    found = [(entries.new_zeros(0).long(), entries.new_zeros(0).long(), means.new_zeros(0))]
     for part in torch.arange(len(entries)).split(ENTRIES_AT_ONCE):
         x = (tiles[part] % columns)[:, None] * TILE + inside % TILE
         y = (tiles[part] // columns)[:, None] * TILE + inside // TILE
         which = entries[part].long()
-        dx, dy = x + 0.5 - means[0, which, :1], y + 0.5 - means[0, which, 1:]
-        xx, xy, yy = conics[0, which].unbind(-1)
+        dx, dy = x + 0.5 - means[which, :1], y + 0.5 - means[which, 1:]
+        xx, xy, yy = conics[which].unbind(-1)
         power = 0.5 * (xx[:, None] * dx * dx + yy[:, None] * dy * dy) + xy[:, None] * dx * dy
-        alpha = (opacities[0, which][:, None] * torch.exp(-power)).clamp_max(0.999)
-        drawn = (alpha >= ALPHA_MIN) & (x < camera.width) & (y < camera.height)
+        alpha = (opacities[which][:, None] * torch.exp(-power)).clamp_max(ALPHA_MAX)
+        drawn = (alpha >= ALPHA_MIN) & (power >= 0) & (x < width) & (y < height)
         entry, _ = drawn.nonzero(as_tuple=True)
-        found.append((which[entry], (y * camera.width + x)[drawn], alpha[drawn]))
+        found.append((which[entry], (y * width + x)[drawn], alpha[drawn]))
     gaussians, pixels, alphas = (torch.cat(column) for column in zip(*found, strict=True))
     order = pixels.argsort(stable=True)
     gaussians, pixels, alphas = gaussians[order], pixels[order], alphas[order]
-    kept = _through(alphas, pixels) * (1 - alphas) > TRANSMITTANCE_MIN
+    kept = before[pixels] * through(alphas, pixels) * (1 - alphas) > TRANSMITTANCE_MIN
     return gaussians[kept], pixels[kept]
 
 
-def _through(alphas: Tensor, rays: Tensor) -> Tensor:
+def through(alphas: Tensor, rays: Tensor) -> Tensor:
     """Transmittance before each sample; samples come ray by ray."""
+    if len(rays) == 0:
+        return torch.ones_like(alphas)
     logs = torch.log1p(-alphas.double())
     before = logs.cumsum(0) - logs
     starts = torch.ones_like(rays, dtype=torch.bool)
     starts[1:] = rays[1:] != rays[:-1]
-    return torch.exp(before - before[starts][starts.cumsum(0) - 1]).float()
+    return torch.exp(before - before[starts][starts.cumsum(0) - 1]).to(alphas)
 
 
 def _stand_in_for_nerfacc() -> None:
@@ -91,8 +104,8 @@ def _stand_in_for_nerfacc() -> None:
         return
 
     def render_weight_from_alpha(alphas: Tensor, ray_indices: Tensor, n_rays: int):
-        through = _through(alphas, ray_indices)
-        return alphas * through, through
+        reaching = through(alphas, ray_indices)
+        return alphas * reaching, reaching
 
     def accumulate_along_rays(weights: Tensor, values: Tensor | None, ray_indices: Tensor, n_rays: int):
         amounts = weights[:, None] if values is None else weights[:, None] * values

@@ -33,6 +33,9 @@ from gaussian_lens_app.scene import Camera, Gaussians, Rect
 from gaussian_lens_app.scene.memory import memory_ran_out
 
 TILE = 16
+MOST_TILES = 2**31 - 1
+"""gsplat sorts by 32 bits of depth and at most 31 of the tile, unchecked: with more it writes where it must not."""
+TOO_LARGE = "The GPU's memory is too small for this scene: close other programs, render smaller, or use --device cpu."
 
 
 class CudaRender(Render):
@@ -166,6 +169,8 @@ def list_splats(scene: Gaussians, camera: Camera, mode: RenderMode, window: Rect
     if probe is not None:
         means = _with_probe(means, probe)
     columns, rows = -(-(x1 - x0) // TILE), -(-(y1 - y0) // TILE)
+    if columns * rows > MOST_TILES:
+        raise DeviceError(TOO_LARGE)
     _, keys, entries = isect_tiles(means, radii, depths, TILE, columns, rows)
     offsets = isect_offset_encode(keys, 1, columns, rows)
     return Listing(means, conics, opacities, depths, visible[0], offsets, entries, x1 - x0, y1 - y0)
@@ -254,6 +259,4 @@ def _memory_as_device_error() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not memory_ran_out(error):
             raise
-        raise DeviceError(
-            "The GPU's memory is too small for this scene: close other programs, render smaller, or use --device cpu."
-        ) from error
+        raise DeviceError(TOO_LARGE) from error
