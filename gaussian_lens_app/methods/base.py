@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
+
+import torch
 
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.jobs.report import Report
@@ -32,6 +35,12 @@ class Scope(Enum):
     SCENE = "the whole scene"
 
 
+GPU_SPEED = 8.0
+"""Times two CPU cores."""
+ENOUGH = 15.0
+"""Seconds of two CPU cores; a box hardly gains from more, and fits overfit."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """How much an upgrade may cost."""
@@ -46,6 +55,17 @@ class Budget:
         """Raises MethodError for no time at all."""
         if not self.seconds > 0:
             raise MethodError(f"An upgrade cannot be made in {self.seconds:g} s: give it more.")
+
+    def worth_on(self, device: torch.device) -> Budget:
+        """The budget in seconds of two CPU cores, by which steps and counts are chosen; clocks go by the real one.
+
+        A GPU is taken to do a second's work in an eighth of one, until that is measured. It is not asked for more than
+        ENOUGH because of that.
+        """
+        seconds = self.seconds
+        if device.type != "cpu":
+            seconds = max(seconds, min(GPU_SPEED * seconds, ENOUGH))
+        return dataclasses.replace(self, seconds=seconds)
 
     @staticmethod
     def for_scene(scene: Gaussians) -> Budget:

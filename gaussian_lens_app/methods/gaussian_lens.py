@@ -187,7 +187,7 @@ class GaussianLens:
         """`moving` fitted to the photos for the seconds left."""
         fitted = [*windows.fitted, *windows.glimpses]
         problem = LocalProblem(inputs.frozen, fitted, windows.stops, task.rasterizer, task.mode)
-        rates = self.settings.local.within(task.budget.seconds)
+        rates = self.settings.local.within(task.budget.worth_on(task.scene.device).seconds)
         seconds = max(0.05, deadline - time.monotonic())
         return fit_local(problem, moving, rates, report, seconds=seconds, seed=task.seed)
 

@@ -109,7 +109,8 @@ class Refine:
         if not self.settings.insert:
             return Gaussians.empty(0, task.scene.device)
         sources = targets[: self.settings.pixel_photos]
-        stride = self.settings.stride(sum(int(target.mask.sum()) for target in sources), task.budget)
+        budget = task.budget.worth_on(task.scene.device)
+        stride = self.settings.stride(sum(int(target.mask.sum()) for target in sources), budget)
         layers = []
         for index, target in enumerate(sources):
             report("Placing pixel Gaussians", index / len(sources))
@@ -124,7 +125,7 @@ class Refine:
         frozen, stops = surroundings(task.scene, task.region.selected, windows.all), windows.stops
         fitted = [*windows.fitted, *windows.glimpses]
         problem = LocalProblem(frozen, fitted, stops, task.rasterizer, task.mode)
-        rates = self.settings.local.within(task.budget.seconds)
+        rates = self.settings.local.within(task.budget.worth_on(task.scene.device).seconds)
         seconds = max(0.1, deadline - time.monotonic())
         fit = fit_local(problem, Gaussians.concat([old, new]), rates, report, seconds=seconds, seed=task.seed)
         if not stops or not self.settings.confirm:

@@ -65,7 +65,7 @@ def most_gaussians(method: str, region: Region, budget: Budget) -> int:
     if not views:
         return budget.gaussians
     if isinstance(settings, RefineSettings):
-        stride = settings.stride(pixels, budget)
+        stride = settings.stride(pixels, budget.worth_on(region.selected.device))
     else:
         stride = max(getattr(settings, "least_stride", 1), math.ceil(math.sqrt(pixels / max(1, budget.gaussians))))
     return min(budget.gaussians, pixels // stride**2)

@@ -146,6 +146,12 @@ def test_pixels_alone_are_as_dense_as_the_gaussian_budget_allows():
     assert RefineSettings(fit=False).stride(46_000, Budget(0.1)) == 1
 
 
+def test_a_gpus_second_is_worth_more_work_but_not_more_than_a_box_needs():
+    seconds = (0.25, 1, 10, 20)
+    assert [Budget(one).worth_on(torch.device("cpu")).seconds for one in seconds] == list(seconds)
+    assert [Budget(one).worth_on(torch.device("cuda")).seconds for one in seconds] == [2, 8, 15, 20]
+
+
 def test_a_stride_larger_than_the_window_adds_nothing(task):
     target = make_target(task.scene, task.capture, task.region.views[0], task.rasterizer, task.mode)
     assert len(pixel_gaussians(target, [], 10_000, PixelSettings())) == 0
