@@ -174,7 +174,8 @@ def _needles(g: Gaussians) -> _Mended | None:
         return None
     count = int(bad.sum())
     shorter = torch.where(bad[:, None], torch.minimum(g.log_scales, limit[:, None]), g.log_scales)
-    sentence = f"{_count(count)} like needles, more than {THINNEST:.0f} times longer than wide, seen as spikes."
+    needles = "a needle" if count == 1 else "needles"
+    sentence = f"{_count(count)} like {needles}, more than {THINNEST:.0f} times longer than wide, seen as spikes."
     return _Mended(dataclasses.replace(g, log_scales=shorter), None, Finding("needle", count, sentence))
 
 

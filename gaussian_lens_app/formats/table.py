@@ -190,7 +190,9 @@ def _head(path: Path) -> bytes:
 
 
 def _writable() -> str:
-    return ", ".join(suffix for format in FORMATS if format.save for suffix in format.suffixes)
+    """Suffixes, without the one name that stands for a folder of pictures."""
+    suffixes = (suffix for format in FORMATS if format.save for suffix in format.suffixes)
+    return ", ".join(suffix for suffix in suffixes if suffix.startswith("."))
 
 
 def _suggestion(folder: Path) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from gaussian_lens_app import formats
-from gaussian_lens_app.errors import ExportError
+from gaussian_lens_app.errors import ExportError, UnknownFormat
 from gaussian_lens_app.formats import ply
 from gaussian_lens_app.formats.ply_header import Property
 from gaussian_lens_app.scene import Capture, Gaussians, Kind, Region
@@ -126,7 +126,10 @@ def _is_points(path: Path) -> bool:
 
 def _is_plain(path: Path) -> bool:
     """Whether it is a PLY that can have properties of its own. UnknownFormat for no format at all."""
-    return not _is_points(path) and formats.writer_for(path).name == ply.NAME
+    try:
+        return not _is_points(path) and formats.writer_for(path).name == ply.NAME
+    except UnknownFormat as error:
+        raise UnknownFormat(f"{str(error).rstrip('.')}; .glb keeps points instead of splats.") from error
 
 
 def _has_provenance(file: formats.SceneFile | None) -> bool:

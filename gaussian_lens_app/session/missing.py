@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.view_gradients import scene_scores
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo, Rect
@@ -121,10 +122,16 @@ def suggested_boxes(
 
 
 def worst_places(
-    scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, count: int = 3
+    scene: Gaussians,
+    capture: Capture,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    count: int = 3,
+    report: Report = silent,
 ) -> list[Box]:
     """Boxes over what the photos pull at hardest anywhere in the scene, the worst first."""
-    scores = scene_scores(scene, capture, rasterizer, mode, most=2 * PHOTOS)
+    scores = scene_scores(scene, capture, rasterizer, mode, most=2 * PHOTOS, report=within(report, 0.0, 0.8))
+    report("Choosing places", 0.8)
     return worst_boxes(scene, scores, capture, rasterizer, mode, count)
 
 

@@ -176,7 +176,8 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     capture, measure = request.capture, (request.rasterizer, request.mode)
     kept = [(patch.apply(request.scene), view) for view, patch in zip(views, folds, strict=True) if view is not None]
     if capture is None or not kept:
-        sentence = "Not judged: no photo is left to measure on. Detail not verified."
+        lacking = "there are no photos" if capture is None else "no photo is left"
+        sentence = f"Not judged: {lacking} to measure on. Detail not verified."
         return Verdict(True, False, None, None, None, sentence)
     made_up = folds[0].provenance.get("kind") in MADE_UP
     if not photos_resolve(request.scene, region, SHARPER if made_up else 1.0):

@@ -43,6 +43,8 @@ class Desk:
     bookmarks: tuple[Pose, ...] = ()
     first_photo: int = 0
     """The photo that the first view is from."""
+    unsaved: str | None = None
+    """Why there is no project though there is something to save."""
     refresh: Callable[[], None] = field(default=lambda: None)
     """Every line and every button as the session is now."""
 

@@ -12,7 +12,7 @@ from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.panels.compare import CompareSection
 from gaussian_lens_app.viewer.panels.export import ExportSection
-from gaussian_lens_app.viewer.panels.help import FIRST_RUN, HelpPanel
+from gaussian_lens_app.viewer.panels.help import FIRST_RUN, HelpPanel, KeysWindow
 from gaussian_lens_app.viewer.panels.looking import LookingPanel
 from gaussian_lens_app.viewer.panels.mending import MendingSection
 from gaussian_lens_app.viewer.panels.photos import PhotosPanel
@@ -36,8 +36,8 @@ class Panel:
             self._facts = gui.add_markdown("")
             self._hint = gui.add_markdown(FIRST_RUN)
             self.select = SelectSection(desk)
-            # What came of the last upgrade would be taken for what comes of this one.
-            self.upgrade = UpgradeSection(desk, asked=lambda: self.compare.say(""))
+            self.upgrade = UpgradeSection(desk)
+            self.outcome = self.upgrade.outcome
             self.compare = CompareSection(desk)
             self.export = ExportSection(desk)
             self.mending = MendingSection(desk)
@@ -51,6 +51,7 @@ class Panel:
             self.records = RecordsPanel(desk)
         with tabs.add_tab("Help"):
             HelpPanel(desk)
+        self._keys = KeysWindow()
         self._add_hotkeys()
         self.refresh()
 
@@ -58,32 +59,31 @@ class Panel:
         gui, desk = self.desk.server.gui, self.desk
         gui.add_command("Select region", hotkey="B").on_trigger(lambda _: desk.box_tool.toggle())
         gui.add_command("Zoom to box", hotkey="Z").on_trigger(lambda event: self.select.fly(event.client))
-        gui.add_command("Before / after", hotkey="C").on_trigger(lambda _: self.compare.toggle_before())
-        gui.add_command("Split", hotkey="X").on_trigger(lambda _: self.compare.toggle_split())
+        gui.add_command("Before / after", hotkey="C").on_trigger(lambda event: self.compare.toggle_before(event.client))
+        gui.add_command("Split", hotkey="X").on_trigger(lambda event: self.compare.toggle_split(event.client))
         gui.add_command("Next version", hotkey="N").on_trigger(lambda event: self.regions.next_version(event.client))
         gui.add_command("Photo over the picture", hotkey="P").on_trigger(
             lambda event: self.photos.toggle_overlay(event.client)
         )
-        gui.add_command("Where photos were taken", hotkey="F").on_trigger(lambda _: self.photos.toggle_frusta())
+        gui.add_command("Where photos were taken", hotkey="F").on_trigger(
+            lambda event: self.photos.toggle_frusta(event.client)
+        )
         gui.add_command("Colour splats by origin", hotkey="V").on_trigger(lambda _: self.provenance.toggle_tint())
         gui.add_command("Bookmark this view", hotkey="M").on_trigger(lambda event: self.records.bookmark(event.client))
-        gui.add_command("Keys", hotkey="H").on_trigger(lambda event: self._show_keys(event.client))
+        gui.add_command("Keys", hotkey="H").on_trigger(lambda event: self._keys.toggle(event.client))
+        gui.add_command("Never mind", hotkey="escape").on_trigger(lambda event: self._never_mind(event.client))
         gui.add_command("Undo", hotkey="Z", modifier="cmd/ctrl").on_trigger(
-            lambda event: desk.attempt(desk.session.undo, event.client)
+            lambda event: self.compare.undo(event.client)
         )
         gui.add_command("Redo", hotkey="Z", modifier="cmd/ctrl+shift").on_trigger(
-            lambda event: desk.attempt(desk.session.redo, event.client)
+            lambda event: self.compare.redo(event.client)
         )
 
-    def _show_keys(self, client: viser.ClientHandle | None) -> None:
-        """The keys in a window of their own, for whoever asked."""
-        if client is None:
-            return
-        from gaussian_lens_app.viewer.panels.help import KEYS
-
-        with client.gui.add_modal("Keys") as modal:
-            client.gui.add_markdown(KEYS)
-            client.gui.add_button("Close").on_click(lambda _: modal.close())
+    def _never_mind(self, client: viser.ClientHandle | None) -> None:
+        """What Escape does: no list of keys, no box to be dragged."""
+        self._keys.close(client)
+        if self.desk.box_tool.armed:
+            self.desk.box_tool.toggle()
 
     def on_event(self, event: Event) -> None:
         """Keep the lines true; called on whichever thread changed something."""
@@ -92,13 +92,14 @@ class Panel:
             self.upgrade.show_progress()
             self.records.show_progress()
             if self.upgrade.failed(event.job):
-                self.compare.say(words.failure_line(event.status))
+                self.outcome.say(words.failure_line(event.status))
         elif isinstance(event, Judged):
-            self.compare.say(words.outcome_line(event.outcome))
+            self.outcome.say(words.outcome_line(event.outcome))
             self.refresh()
         elif isinstance(event, SceneChanged | SelectionChanged | RegionsChanged):
             self.refresh()
             if isinstance(event, SceneChanged):
+                self.outcome.scene_changed(event)
                 self.compare.scene_changed(event)
                 self._follow(event)
 
@@ -112,6 +113,7 @@ class Panel:
 
     def left(self, client: viser.ClientHandle) -> None:
         """A browser is gone: nothing waits for it."""
+        self._keys.left(client)
         self.desk.flights.left(client)
         self.desk.box_tool.left(client)
         self.refresh()
@@ -121,7 +123,7 @@ class Panel:
         session = self.desk.session
         with self._lock, self.desk.server.atomic():
             self._facts.content = words.facts(
-                session.name, session.scene, session.capture, session.notes, self.desk.project
+                session.name, session.scene, session.capture, session.notes, self.desk.project, self.desk.unsaved
             )
             self._hint.visible = session.selection is None and not session.regions
             for part in (self.select, self.upgrade, self.compare, self.export, self.regions):

@@ -96,19 +96,26 @@ def _index(session: Session, photo: str) -> int:
 
 
 def _save_from_the_first_step_on(viewer: View, scene: Path, capture: Path | None) -> None:
-    """Make a project when there is something to save; a folder that cannot be made is said once, and no more tried."""
+    """Make a project when there is something to save; that a folder cannot be made is told once, and stays on the panel
+    until a later step finds that it can."""
 
     def on_event(event: Event) -> None:
         if not isinstance(event, SceneChanged) or event.reason in NOT_WORK or viewer.desk.project is not None:
             return
-        stop()
+        desk = viewer.desk
         try:
-            folder = free_folder(viewer.desk.exports, f"{scene.stem or 'scene'}_project")
-            viewer.desk.project = new_project(folder, scene, capture, viewer.session)
-            viewer.desk.project.set_home(viewer.desk.home)
-            viewer.desk.set_bookmarks(viewer.desk.bookmarks)
+            folder = free_folder(desk.exports, f"{scene.stem or 'scene'}_project")
+            desk.project = new_project(folder, scene, capture, viewer.session)
         except (GsrError, OSError) as error:
-            viewer.desk.tell(None, "Your work is not saved", str(error), bad=True)
+            if desk.unsaved is None:
+                desk.tell(None, "Your work is not saved", str(error), bad=True)
+            desk.unsaved = str(error)
+            desk.refresh()
+            return
+        stop()
+        desk.unsaved = None
+        desk.project.set_home(desk.home)
+        desk.set_bookmarks(desk.bookmarks)
 
     stop = viewer.session.subscribe(on_event)
 

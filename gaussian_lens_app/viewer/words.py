@@ -24,12 +24,15 @@ def facts(
     capture: Capture | None,
     notes: Sequence[str] = (),
     project: Project | None = None,
+    unsaved: str | None = None,
 ) -> str:
     """The scene in a few lines, with what its readers found worth saying."""
     lines = [f"**{plain(name)}** · {len(scene):,} Gaussians", _photos(capture)]
     if project is not None:
         saved = "saved in" if project.told is None else f"⚠ {plain(str(project.told))} Not saved in"
         lines.append(f"{saved} *{plain(project.folder.name)}*")
+    elif unsaved is not None:
+        lines.append(f"⚠ Not saved: {plain(unsaved)}")
     return "  \n".join(lines + [f"*{plain(note)}*" for note in notes])
 
 

@@ -67,7 +67,7 @@ def test_the_panel_names_what_is_wrong_and_mends_it_in_one_step(opened):
     assert formats.lint(session.scene) == ()
     assert len(session.scene) == 199
     assert not section._folder.visible
-    assert "Undo takes it back" in viewer.panel.compare.result.content
+    assert "Undo takes it back" in viewer.panel.outcome.line.content
     session.undo()
     assert same_bits(session.scene, before)
     assert section._folder.visible

@@ -95,7 +95,7 @@ def test_each_of_two_regions_given_one_name_can_be_chosen(opened):
 def test_the_verdict_on_the_last_upgrade_is_gone_while_the_next_one_runs(opened):
     viewer, session, _, box = opened
     session.upgrade(box).result(5)
-    said, gate = viewer.panel.compare.result, threading.Event()
+    said, gate = viewer.panel.outcome.line, threading.Event()
     assert "Swapped in" in said.content
 
     def held(request, report):
@@ -115,7 +115,7 @@ def test_what_was_refused_is_not_offered_while_the_next_upgrade_runs(opened):
     viewer, session, _, box = opened
     session._upgrade = repainting((0.2, 0.2, 0.8), accepted=False)
     session.upgrade(box).result(5)
-    force, gate = viewer.panel.compare._force, threading.Event()
+    force, gate = viewer.panel.outcome.force, threading.Event()
     assert soon(lambda: force.visible)
 
     def held(request, report):

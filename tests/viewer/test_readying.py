@@ -55,7 +55,7 @@ def test_the_panel_shows_what_upgrades_wait_for_and_cancels_it(held):
     rasterizer.gate.set()
     assert job.wait(10)
     assert job.state is JobState.CANCELLED
-    assert soon(lambda: "Cancelled" in viewer.panel.compare.result.content)
+    assert soon(lambda: "Cancelled" in viewer.panel.outcome.line.content)
     assert not panel._cancel.visible
     assert not session.history
 
@@ -82,4 +82,4 @@ def test_why_it_failed_is_said(held, error, sentence):
     viewer, session, rasterizer = held
     rasterizer.held, rasterizer.error = False, error
     assert session.ready_close_views().wait(10)
-    assert soon(lambda: sentence in viewer.panel.compare.result.content), viewer.panel.compare.result.content
+    assert soon(lambda: sentence in viewer.panel.outcome.line.content), viewer.panel.outcome.line.content

@@ -186,3 +186,25 @@ def test_a_second_project_for_a_project_is_refused_rather_than_ignored(serve, sc
     with pytest.raises(FileError, match="is a project itself"):
         serve(lambda *_: None, folder, project=tmp_path / "other")
     serve(lambda *_: None, folder / "project.json", project=folder)
+
+
+def test_work_that_could_not_be_saved_is_saved_by_the_next_step_that_can(serve, scene, tmp_path):
+    told: list[str] = []
+
+    def do(session, viewer):
+        desk = viewer.desk
+        desk.unsaved, desk.refresh = None, lambda: None
+        desk.tell = lambda client, title, body, bad=False: told.append(title)
+        (tmp_path / "a_file").write_text("")
+        desk.exports = tmp_path / "a_file" / "folder"
+        for _ in range(2):
+            session.upgrade(BOX).result(5)
+        assert desk.project is None
+        assert "a_file" in desk.unsaved
+        desk.exports = tmp_path
+        session.upgrade(BOX).result(5)
+        assert desk.project is not None
+        assert desk.unsaved is None
+
+    serve(do, scene)
+    assert told == ["Your work is not saved"]

@@ -1,4 +1,4 @@
-"""3 · Compare: what came of it, before and after, back and forth."""
+"""3 · Compare: before and after, back and forth."""
 
 from __future__ import annotations
 
@@ -6,36 +6,16 @@ import torch
 import viser
 
 from gaussian_lens_app.session import SceneChanged
-from gaussian_lens_app.session.close_views import CLOSE_VIEWS
-from gaussian_lens_app.session.mending import MEND
-from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
-
-REASONS = {
-    "undo": "Took back {}.",
-    "redo": "Made {} again.",
-    "hide": "Hid {}.",
-    "show": "Shows {} again.",
-    "remove": "Removed {}.",
-    "flip": "Shows {} instead.",
-    "delete": "{}.",
-    MEND: "{}. Undo takes it back.",
-    CLOSE_VIEWS: "Readied for close views: needles and veils before the cameras are gone. Undo takes it back.",
-}
 
 
 class CompareSection:
-    """The verdict, undo and redo, and the switches between before and after."""
+    """Undo and redo, and the switches between before and after."""
 
     def __init__(self, desk: Desk):
         self.desk = desk
         gui = desk.server.gui
         with gui.add_folder("3 · Compare"):
-            self.result = gui.add_markdown("", visible=False)
-            self._force = gui.add_button(
-                "Apply anyway", color="orange", visible=False, hint="Swap in what the judge refused; you can undo it."
-            )
-            self._force.on_click(lambda event: desk.attempt(desk.session.force, event.client))
             self._before = gui.add_button(
                 "Show before",
                 icon=viser.Icon.EYE,
@@ -43,8 +23,10 @@ class CompareSection:
                 disabled=True,
                 hint="Without upgrades. Key: C",
             )
-            self._before.on_click(lambda _: self.toggle_before())
-            self._split_on = gui.add_checkbox("Split", False, hint="Before on the left, after on the right. Key: X")
+            self._before.on_click(lambda event: self.toggle_before(event.client))
+            self._split_on = gui.add_checkbox(
+                "Split", False, disabled=True, hint="Before on the left, after on the right. Key: X"
+            )
             self._split_on.on_update(lambda event: self._set_split() if event.client else None)
             self._split = gui.add_slider("Position", 0.02, 0.98, 0.01, 0.5, visible=False)
             self._split.on_update(lambda event: self._set_split() if event.client else None)
@@ -52,18 +34,50 @@ class CompareSection:
             self._steps.on_click(lambda event: self._step(event.client))
 
     def _step(self, client: viser.ClientHandle | None) -> None:
-        session = self.desk.session
-        self.desk.attempt(session.undo if self._steps.value == "Undo" else session.redo, client)
+        if self._steps.value == "Undo":
+            self.undo(client)
+        else:
+            self.redo(client)
 
-    def toggle_before(self) -> None:
+    def undo(self, client: viser.ClientHandle | None) -> None:
+        session = self.desk.session
+        if session.can_undo:
+            self.desk.attempt(session.undo, client)
+        else:
+            self.desk.tell(client, "Nothing to undo", "The scene is as it was opened.")
+
+    def redo(self, client: viser.ClientHandle | None) -> None:
+        session = self.desk.session
+        if session.can_redo:
+            self.desk.attempt(session.redo, client)
+        else:
+            self.desk.tell(client, "Nothing to redo", "Nothing was undone since the last change.")
+
+    def toggle_before(self, client: viser.ClientHandle | None) -> None:
         """The scene without upgrades (readied for close views, where it was), or as it is."""
-        self.desk.display.set(before=not self.desk.display.looks.before, split=None)
+        before = not self.desk.display.looks.before
+        if before and self._nothing_to_compare(client):
+            return
+        self.desk.display.set(before=before, split=None)
         self._split_on.value = self._split.visible = False
         self.refresh()
 
-    def toggle_split(self) -> None:
-        self._split_on.value = not self._split_on.value
-        self._set_split()
+    def toggle_split(self, client: viser.ClientHandle | None) -> None:
+        if self._split_on.value or not self._nothing_to_compare(client):
+            self._split_on.value = not self._split_on.value
+            self._set_split()
+
+    def _nothing_to_compare(self, client: viser.ClientHandle | None) -> bool:
+        """Whether before and after are the same; whoever asked is told."""
+        if self._same:
+            self.desk.tell(client, "Nothing to compare yet", "Before and after differ when something was upgraded.")
+        return self._same
+
+    @property
+    def _same(self) -> bool:
+        """By what is there: undo to the start makes another, equal scene."""
+        session = self.desk.session
+        return torch.equal(session.edited.ids, session.baseline.ids)
 
     def _set_split(self) -> None:
         on = self._split_on.value
@@ -71,22 +85,14 @@ class CompareSection:
         self.desk.display.set(split=float(self._split.value) if on else None, before=False)
         self.refresh()
 
-    def say(self, line: str) -> None:
-        """What came of the last thing that was done."""
-        self.result.content, self.result.visible = line, bool(line)
-        self._force.visible &= bool(line)  # without the verdict it would not say what it applies
-
     def scene_changed(self, event: SceneChanged) -> None:
-        if event.reason in REASONS:
-            self.say(REASONS[event.reason].format(words.plain(self.desk.session.work.title(event.edit))))
         if self.desk.display.looks.before:
             self.desk.display.set(before=False)  # who changes the scene wants to see it
 
     def refresh(self) -> None:
-        session, looks = self.desk.session, self.desk.display.looks
+        session, looks, same = self.desk.session, self.desk.display.looks, self._same
         self._steps.visible = session.can_undo or session.can_redo
-        self._force.visible = session.refused is not None and self.result.visible
-        same = torch.equal(session.edited.ids, session.baseline.ids)  # undo to the start makes another, equal scene
         self._before.disabled = not looks.before and same
+        self._split_on.disabled = not self._split_on.value and same
         self._before.label = "Show after" if looks.before else "Show before"
         self._before.color = "orange" if looks.before else "gray"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 
 import viser
@@ -14,6 +16,9 @@ from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.downloads import as_bytes, download_name, free_file, scene_name
 
+DOUBLE_CLICK = 1.0
+"""Two clicks within so many seconds are one."""
+
 
 class ExportSection:
     """What, how, and under which name."""
@@ -22,6 +27,7 @@ class ExportSection:
         self.desk = desk
         self._chosen: str | int = "scene"
         """The part to write: "scene", "selection", or a region's number, whatever that is called by now."""
+        self._clicked = -math.inf
         gui = desk.server.gui
         with gui.add_folder("4 · Export"):
             self._name = gui.add_text(
@@ -69,6 +75,9 @@ class ExportSection:
             self._chosen = self._parts.get(str(self._part.value), self._chosen)
 
     def _do(self, client: viser.ClientHandle | None) -> None:
+        last, self._clicked = self._clicked, time.monotonic()
+        if self._clicked - last < DOUBLE_CLICK:
+            return
         if self._save.value == "Export":
             self.write(client)
         else:

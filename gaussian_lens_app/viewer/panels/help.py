@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import viser
+
 from gaussian_lens_app.viewer.desk import Desk
 
 FIRST_RUN = (
@@ -27,11 +31,45 @@ KEYS = """
 | M | bookmark this view |
 | Ctrl + click | turn around this |
 | Ctrl + Z, Ctrl + Shift + Z | undo, redo |
-| H | this page |
+| H | these keys, and away again |
+| escape | no box after all |
 | W A S D, Q E | fly, down, up |
 | arrows, drag | turn around |
 | right drag, wheel | move sideways, nearer |
 """
+
+
+if TYPE_CHECKING:
+    from viser._gui_handles import GuiModalHandle
+
+
+class KeysWindow:
+    """The keys in a window of their own, for whoever asked; viser's windows close from here alone."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, GuiModalHandle] = {}
+
+    def toggle(self, client: viser.ClientHandle | None) -> None:
+        if client is None or self.close(client):
+            return
+        with client.gui.add_modal("Keys") as window:
+            client.gui.add_markdown(KEYS)
+            client.gui.add_button("Close").on_click(lambda _: self._closed(client))
+        self._open[client.client_id] = window
+
+    def close(self, client: viser.ClientHandle | None) -> bool:
+        """Whether there was one to close."""
+        window = None if client is None else self._open.pop(client.client_id, None)
+        if window is not None:
+            window.close()
+        return window is not None
+
+    def _closed(self, client: viser.ClientHandle) -> None:
+        self.close(client)
+
+    def left(self, client: viser.ClientHandle) -> None:
+        """The browser is gone, and its window with it."""
+        self._open.pop(client.client_id, None)
 
 
 class HelpPanel:

@@ -84,8 +84,14 @@ class PhotosPanel:
         if self._order and self._seen.value in options:
             self.go(client, self._order[options.index(str(self._seen.value))])
 
+    def _none(self, client: viser.ClientHandle | None) -> bool:
+        """Whether there are no photos; whoever asked for them is told."""
+        if self._seen is None:
+            self.desk.tell(client, "No photos", "Open the scene with --capture DIR to see its photos.")
+        return self._seen is None
+
     def toggle_overlay(self, client: viser.ClientHandle | None) -> None:
-        if self._seen is not None:
+        if not self._none(client):
             self.set_overlay(not self._over.value, client)
 
     def set_overlay(self, on: bool, client: viser.ClientHandle | None) -> None:
@@ -99,8 +105,8 @@ class PhotosPanel:
         if self._over.value:
             self.desk.display.set(photo=self._index)
 
-    def toggle_frusta(self) -> None:
-        if self._seen is not None:
+    def toggle_frusta(self, client: viser.ClientHandle | None) -> None:
+        if not self._none(client):
             self._frusta.value = not self._frusta.value
             self._show_frusta(self._frusta.value)
 

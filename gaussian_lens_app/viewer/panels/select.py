@@ -84,8 +84,11 @@ class SelectSection:
             return
         flights, target = self.desk.flights, self.desk.box_tool.target
         self.desk.box_tool.client = client
-        if not flights.back(client) and target is not None:
-            flights.to_box(client, target)
+        if not flights.back(client):
+            if target is None:
+                self.desk.tell(client, "Nothing to fly to", "Drag a box over something that is drawn first.")
+            else:
+                flights.to_box(client, target)
         self.desk.refresh()
 
     def _set_marks(self, client: viser.ClientHandle | None) -> None:
@@ -155,7 +158,8 @@ class SelectSection:
         self._select.label = "Cancel selecting" if tool.armed else "Select region"
         self._invert.disabled = selection is None or selection.region is None
         away = tool.client is not None and desk.flights.away(tool.client.client_id)
-        options = (BACK if away else ZOOM, CLEAR)
+        flight = (BACK,) if away else () if tool.target is None else (ZOOM,)
+        options = (*flight, CLEAR)
         self._box.visible = away or selection is not None
         if tuple(self._box.options) != options:
             self._box.options = options

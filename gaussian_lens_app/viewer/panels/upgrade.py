@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import viser
 
-from gaussian_lens_app.jobs import Job, JobState
+from gaussian_lens_app.errors import JobCancelled
+from gaussian_lens_app.jobs import Job, JobState, Report
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session.choices import Choice, choices, for_boxes
@@ -15,16 +15,22 @@ from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.session.missing import worst_places
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
+from gaussian_lens_app.viewer.panels.outcome import OutcomeLines
 from gaussian_lens_app.viewer.panels.whole_scene import WholeSceneControls
+
+WORST = "Looking for the worst places"
+"""What that job is called."""
+Asked = tuple[Box | int | None, str]
+"""A box, a region's number or None for the whole scene, and the method."""
 
 
 class UpgradeSection:
-    """Starts upgrades and shows the job at work, be it an upgrade or what it waits for."""
+    """Starts upgrades, shows the job at work, be it an upgrade or what it waits for, and what came of it."""
 
-    def __init__(self, desk: Desk, asked: Callable[[], None]):
-        """`asked()` is called before an upgrade is queued."""
-        self.desk, self._asked = desk, asked
+    def __init__(self, desk: Desk):
+        self.desk = desk
         self.jobs: list[Job] = []
+        self._asked_for: dict[Job, Asked] = {}
         self._lock = threading.Lock()
         gui, budget = desk.server.gui, Budget()
         self.choices = choices(desk.session.capture)
@@ -41,6 +47,9 @@ class UpgradeSection:
             self._progress = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", color="red", visible=False)
             self._cancel.on_click(lambda _: self._stop())
+            self._cancel_all = gui.add_button("Cancel all", color="red", visible=False)
+            self._cancel_all.on_click(lambda _: self._stop_all())
+            self.outcome = OutcomeLines(desk)
             without_photos = desk.session.capture is None  # then open: most methods are missing, and it says why
             with gui.add_folder("More ways to upgrade", expand_by_default=without_photos):
                 self._add_ways(budget)
@@ -76,23 +85,46 @@ class UpgradeSection:
         return next((choice for choice in self.choices if choice.label == self._method.value), None)
 
     def run(self, method: str, again: int | None = None, whole: bool = False, box: Box | None = None) -> None:
-        """Upgrade the selection, a region once more, a box, or the whole scene."""
+        """Upgrade the selection, a region once more, a box, or the whole scene; what is at work already is not asked
+        for twice."""
         session = self.desk.session
-        self._asked()
+        selection, budget = session.selection, self.budget
         with self._lock:  # its first news waits until it is in the list
+            if box is None and self._at_work(asked := self._asked(method, again, whole)):
+                return  # a click too many
             if again is not None:
-                job = session.upgrade_again(again, method, self.budget)
+                job = session.upgrade_again(again, method, budget)
             elif whole:
                 job = session.upgrade(None, method, Budget.for_scene(session.scene))
             elif box is not None:
-                job = session.upgrade(box, method, self.budget)
-            elif session.selection is not None:
-                self.desk.display.untint(session.selection.region)  # so that the swap shows as what it is
-                job = session.upgrade(session.selection.box, method, self.budget)
+                job, asked = session.upgrade(box, method, budget), (box, method)
+            elif selection is not None:
+                self.desk.display.untint(selection.region)  # so that the swap shows as what it is
+                job = session.upgrade(selection.box, method, budget)
             else:
                 return
-            self.jobs = [one for one in self.jobs if not one.state.finished] + [job]
+            self._add(job, asked)
+            self.outcome.say("")  # what came of the last one would be taken for what comes of this one
         self.show_progress()
+
+    def _asked(self, method: str, again: int | None = None, whole: bool = False) -> Asked:
+        """What an upgrade is of, and by which method."""
+        selection = self.desk.session.selection
+        if again is not None or whole or selection is None:
+            return again, method
+        return selection.box, method
+
+    def _add(self, job: Job, asked: Asked) -> None:
+        there = {one: what for one, what in self._asked_for.items() if not one.state.finished}
+        self._asked_for = {**there, job: asked}
+        self.jobs = [one for one in self.jobs if not one.state.finished] + [job]
+
+    def _at_work(self, asked: Asked) -> bool:
+        """Whether this very thing is being done, or waits for it."""
+        return any(
+            what[0] is asked[0] and what[1] == asked[1] and not job.state.finished
+            for job, what in self._asked_for.items()
+        )
 
     def _start(self) -> None:
         if self.chosen is not None:
@@ -103,7 +135,21 @@ class UpgradeSection:
         session, chosen = self.desk.session, self.chosen
         assert session.capture is not None
         assert chosen is not None
-        boxes = worst_places(session.scene, session.capture, session.rasterizer, session.mode)
+        scene, capture = session.scene, session.capture
+
+        def look(report: Report) -> list[Box]:
+            return worst_places(scene, capture, session.rasterizer, session.mode, report=report)
+
+        with self._lock:
+            if self._at_work((None, WORST)):
+                return
+            looking = session.in_background(WORST, look)
+            self._add(looking, (None, WORST))
+        self.show_progress()
+        try:
+            boxes = looking.result()
+        except JobCancelled:
+            return
         if not boxes:
             self.desk.tell(client, "Nothing to upgrade", "The scene shows all that the photos do.")
         for box in boxes:
@@ -114,6 +160,10 @@ class UpgradeSection:
         for job in self.jobs:
             if job.cancel():
                 return
+
+    def _stop_all(self) -> None:
+        for job in reversed(self.jobs):  # else the next one would begin in between
+            job.cancel()
 
     def watch(self, job: Job) -> None:
         """Show a job that was not started here, and that upgrades wait for: readying close views."""
@@ -129,15 +179,29 @@ class UpgradeSection:
         with self._lock, self.desk.server.atomic():
             left = [job for job in self.jobs if not job.state.finished]
             self._bar.visible = self._progress.visible = self._cancel.visible = bool(left)
+            self._cancel.label = "Cancel" if len(left) < 2 else "Cancel this one"
+            self._cancel_all.visible, self._cancel_all.label = len(left) > 1, f"Cancel all {len(left)}"
+            self._upgrade.disabled = not self._can_start()
             if left:
                 self._bar.value = 100 * left[0].status.fraction
                 self._progress.content = words.progress_line(left[0].status, len(left) - 1)
 
     def refresh(self) -> None:
         session, chosen = self.desk.session, self.chosen
-        selection = session.selection
-        estimate = None if chosen is None else session.estimate(chosen.name, self.budget)
+        estimate = None if chosen is None or self._nothing else session.estimate(chosen.name, self.budget)
         self._hint.content = words.method_lines(chosen, estimate)
-        nothing = selection is None or (selection.region is not None and selection.region.count == 0)
-        self._upgrade.disabled = nothing or chosen is None
+        self._upgrade.disabled = not self._can_start()
         self._worst.visible = session.capture is not None and chosen is not None
+        self.outcome.refresh()
+
+    @property
+    def _nothing(self) -> bool:
+        """Whether there is no box, or nothing in it."""
+        selection = self.desk.session.selection
+        return selection is None or (selection.region is not None and selection.region.count == 0)
+
+    def _can_start(self) -> bool:
+        selection, chosen = self.desk.session.selection, self.chosen
+        if selection is None or chosen is None or self._nothing:
+            return False
+        return not self._at_work(self._asked(chosen.name))

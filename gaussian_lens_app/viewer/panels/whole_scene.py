@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gaussian_lens_app.methods.base import Scope
 from gaussian_lens_app.session.choices import Choice, for_whole_scenes
 from gaussian_lens_app.viewer.desk import Desk
 
@@ -33,4 +34,5 @@ class WholeSceneControls:
         return next(choice for choice in self._choices if choice.label == self._method.value)
 
     def _say(self) -> None:
-        self._hint.content = self._chosen.summary
+        parts = "Part by part, each as a box of its own: " if Scope.SCENE not in self._chosen.scopes else ""
+        self._hint.content = f"{parts}{self._chosen.summary}"

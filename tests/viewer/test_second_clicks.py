@@ -1,0 +1,183 @@
+"""Clicks too many, keys with nothing to do, and boxes with nothing in them: each gets an answer, none does harm."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import torch
+from fakes_visitor import Visitor
+from flat import flat_session, repainting, soon
+
+from gaussian_lens_app.formats import load
+from gaussian_lens_app.scene import Box, Region
+from gaussian_lens_app.viewer import View
+from gaussian_lens_app.viewer.display import camera_of
+from gaussian_lens_app.viewer.panels import export as export_panel
+from gaussian_lens_app.viewer.scripted import ScriptedBrowser
+
+EYE, CENTRE = np.array([0.0, 0.0, -3.0]), np.zeros(3)
+
+
+@pytest.fixture
+def opened():
+    """(viewer, session, browser, a box in its view)."""
+    session, _ = flat_session()
+    viewer = View(session, port=0)
+    with ScriptedBrowser(viewer.url) as browser:
+        browser.look(EYE, CENTRE)
+        browser.last_frame()
+        view = viewer.host.get_camera_state(next(iter(viewer.server.get_clients().values())))
+        yield viewer, session, browser, Box(camera_of(view, (view.width, view.height)), (100, 100, 300, 300))
+    viewer.stop()
+    session.close()
+
+
+@pytest.fixture
+def held(opened):
+    """Upgrades of the session wait for this event."""
+    _, session, *_ = opened
+    gate = threading.Event()
+
+    def waiting(request, report):
+        while not gate.wait(0.01):
+            report("Waiting", 0.5)
+        return repainting((0.2, 0.2, 0.8))(request, report)
+
+    session._upgrade = waiting
+    yield gate
+    gate.set()
+
+
+def boxed(opened) -> None:
+    """A box is dragged and what is in it found."""
+    viewer, session, browser, _ = opened
+    viewer.box_tool.toggle()
+    browser.drag(0.2, 0.2, 0.6, 0.6)
+    assert soon(lambda: session.selection is not None and session.selection.region is not None)
+
+
+def test_a_second_click_on_upgrade_starts_nothing_while_the_first_is_at_work(opened, held):
+    viewer, session, *_ = opened
+    boxed(opened)
+    section = viewer.panel.upgrade
+    for _ in range(2):
+        section._start()
+    assert len(section.jobs) == 1
+    assert section._upgrade.disabled
+    section.run("refine")  # another method on the same box is another wish
+    assert len(section.jobs) == 2
+    held.set()
+    assert soon(lambda: not session.busy and not section._upgrade.disabled)
+    section._start()
+    assert soon(lambda: len(session.history) == 3)
+
+
+def test_a_second_click_on_upgrade_whole_scene_starts_nothing_either(opened, held):
+    section = opened[0].panel.upgrade
+    for _ in range(2):
+        section.run("split", whole=True)
+    assert len(section.jobs) == 1
+
+
+def test_one_button_cancels_what_is_at_work_and_another_all_that_waits(opened, held):
+    viewer, session, _, box = opened
+    section = viewer.panel.upgrade
+    section.run("refine", box=box)
+    assert soon(lambda: section._cancel.visible)
+    assert (section._cancel.label, section._cancel_all.visible) == ("Cancel", False)
+    section.run("refine", box=box)
+    section.run("refine", box=box)
+    assert (section._cancel.label, section._cancel_all.label) == ("Cancel this one", "Cancel all 3")
+    section._stop()
+    assert soon(lambda: section._cancel_all.label == "Cancel all 2")
+    section._stop_all()
+    assert soon(lambda: not session.busy and not section._cancel.visible)
+    assert not section._cancel_all.visible
+    assert not session.history
+
+
+def test_two_clicks_on_export_write_one_file(opened, tmp_path, monkeypatch):
+    viewer, visitor = opened[0], Visitor()
+    viewer.desk.exports = tmp_path
+    for _ in range(2):
+        viewer.panel.export._do(visitor)
+    (file,) = tmp_path.iterdir()
+    assert len(load(file).gaussians) == len(viewer.session.scene)
+    monkeypatch.setattr(export_panel, "DOUBLE_CLICK", 0.0)
+    viewer.panel.export._do(visitor)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_keys_with_nothing_to_do_say_so(opened):
+    panel, visitor = opened[0].panel, Visitor()
+    panel.compare.toggle_before(visitor)
+    panel.compare.toggle_split(visitor)
+    panel.compare.undo(visitor)
+    panel.compare.redo(visitor)
+    panel.photos.toggle_overlay(visitor)
+    panel.photos.toggle_frusta(visitor)
+    panel.select.fly(visitor)
+    titles = ["Nothing to compare yet"] * 2 + ["Nothing to undo", "Nothing to redo"] + ["No photos"] * 2
+    assert [title for title, _ in visitor.told] == [*titles, "Nothing to fly to"]
+    looks = opened[0].display.looks
+    assert (looks.before, looks.split) == (False, None)
+    assert panel.compare._split_on.disabled
+
+
+def test_before_and_after_can_be_compared_once_they_differ(opened):
+    viewer, session, _, box = opened
+    session.upgrade(box).result(5)
+    visitor = Visitor()
+    assert soon(lambda: not viewer.panel.compare._split_on.disabled)
+    viewer.panel.compare.toggle_before(visitor)
+    assert viewer.display.looks.before
+    viewer.panel.compare.toggle_split(visitor)
+    assert viewer.display.looks.split is not None
+    session.undo()
+    viewer.panel.compare.toggle_split(visitor)  # what is on can always be switched off
+    assert viewer.display.looks.split is None
+    assert not visitor.told
+
+
+def test_a_box_on_nothing_promises_nothing(opened):
+    viewer, session, *_ = opened
+    boxed(opened)
+    assert "About" in viewer.panel.upgrade._hint.content
+    assert tuple(viewer.panel.select._box.options) == ("Zoom to box", "Clear box")
+    nothing = Region(torch.zeros(1, dtype=torch.bool), torch.zeros(1))
+    viewer.box_tool.target = None
+    session._set_selection(dataclasses.replace(session.selection, region=nothing))
+    assert viewer.panel.upgrade._upgrade.disabled
+    assert "About" not in viewer.panel.upgrade._hint.content
+    assert tuple(viewer.panel.select._box.options) == ("Clear box",)
+
+
+def test_escape_means_no_box_after_all(opened):
+    viewer, visitor = opened[0], Visitor()
+    viewer.box_tool.toggle()
+    viewer.panel._never_mind(visitor)
+    assert not viewer.box_tool.armed
+    viewer.panel._never_mind(visitor)
+    assert not viewer.box_tool.armed
+
+
+def test_the_key_for_the_keys_closes_them_too(opened):
+    viewer = opened[0]
+    client = next(iter(viewer.server.get_clients().values()))
+    keys, open_windows = viewer.panel._keys, client.gui._modal_handle_from_uuid
+    for _ in range(2):
+        keys.toggle(client)
+        assert len(open_windows) == 1
+        keys.toggle(client)
+        assert not open_windows
+    keys.toggle(client)
+    viewer.panel._never_mind(client)
+    assert not open_windows
+
+
+def test_work_that_cannot_be_saved_is_said_for_as_long_as_that_is_so(opened):
+    viewer = opened[0]
+    viewer.desk.unsaved = "The folder /nowhere cannot be made."
+    viewer.panel.refresh()
+    assert "Not saved: The folder /nowhere cannot be made" in viewer.panel._facts.content
