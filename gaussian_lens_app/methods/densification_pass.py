@@ -1,4 +1,4 @@
-"""One densification: the worst Gaussians apart, the network tile by tile, a last look at children and others."""
+"""One densification: the worst Gaussians apart, the network tile by tile, their children looked at again."""
 
 from __future__ import annotations
 
@@ -41,16 +41,6 @@ def split_off(
         inputs, frozen=Gaussians.concat([inputs.frozen, inputs.old.take(~rows)]), old=inputs.old.take(rows)
     )
     return chosen, tuple(look_of(one, rows) for one in looks)
-
-
-def chosen_part(
-    prepared: Prepared, looks: Sequence[Look], rows: Bool[Tensor, "P"]
-) -> tuple[Prepared, tuple[Look, ...]]:
-    """What was prepared of all, and looked at, for some of the old Gaussians; the others stand still around them."""
-    inputs, own = split_off(prepared.inputs, looks, rows)
-    first = tuple(look_of(one, rows) for one in prepared.first)
-    footprint = prepared.footprint[rows]
-    return dataclasses.replace(prepared, inputs=inputs, first=first, footprint=footprint), own
 
 
 def look_of(one: Look, rows: Tensor) -> Look:

@@ -16,10 +16,10 @@ from torch import Tensor
 from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import NEGLIGIBLE, change_of_error
-from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, chosen_part, densified, joined, regrown, settled
+from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, densified, regrown, settled
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look, squared_error
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
-from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, prepare
+from gaussian_lens_app.methods.gaussian_lens_pass import prepare
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
 from gaussian_lens_app.methods.view_gradients import window_scores
@@ -55,8 +55,6 @@ class DensificationSettings:
     """Coarse Gaussians the network sees at once, a margin apart; eight times as many when they settle."""
     settle: bool = True
     """Look at the fine Gaussians once more and correct them."""
-    others: int = 40_000
-    """So many more, those with the next highest scores, stay one each and are corrected with the fine ones."""
     confirm_every: int = 6
     """Every so many photos one is kept out; families of Gaussians that it says got worse stay as they were. 0: none."""
     exposure: bool = True
@@ -85,20 +83,19 @@ class GenerativeDensification:
         mode, windows, stops = self._windows(task, within(report, 0.0, 0.05))
         clock.lap("photos")
         scores = self._scores(task, windows, mode, within(report, 0.05, 0.2))
-        rows, dense = self._chosen(task, scores)
+        rows = self._chosen(task, scores)
         clock.lap("choosing")
         looks, prepared = self._looks(task, rows, windows, stops, mode, within(report, 0.2, 0.4))
         clock.lap("renders and gradients")
         with torch.no_grad():
-            fine, errors = self._grown(task, network, prepared, looks, rows, dense, clock, within(report, 0.4, 0.9))
+            fine, errors = self._grown(task, network, prepared, looks, rows, clock, within(report, 0.4, 0.9))
             report("Confirming", 0.95)
             keep = self._kept(task, prepared.inputs, fine, stops, mode)
         clock.lap("confirming")
         facts = {
             "photos": [window.name for window in windows],
-            "chosen": int(dense.sum()),
-            "kept": int(keep[dense].sum()),
-            "corrected": int(keep[~dense].sum()),
+            "chosen": len(rows),
+            "kept": int(keep.sum()),
             "share": self.settings.share,
             "errors": errors,
             "seconds": clock.seconds,
@@ -133,19 +130,15 @@ class GenerativeDensification:
             total = torch.rand(len(scene), generator=torch.Generator().manual_seed(task.seed)).to(total) + 1e-6
         return total * free
 
-    def _chosen(self, task: Task, scores: Float[Tensor, "N"]) -> tuple[Int[Tensor, "K"], Bool[Tensor, "K"]]:
-        """(rows with the highest scores, ascending, which of them are densified): as many as settings and budget allow;
-        the others are only corrected."""
+    def _chosen(self, task: Task, scores: Float[Tensor, "N"]) -> Int[Tensor, "K"]:
+        """Rows with the highest scores, ascending: as many as the settings and the budget allow."""
         settings = self.settings
         each = children_of_each(settings.share) - 1
         room = task.budget.gaussians / each
         if task.box is None:
             room = min(room, (settings.growth - 1) * len(task.scene) / each)
         count = min(settings.most, int(room), int((scores > 0).sum()))
-        most = min(count + settings.others * settings.settle, int((scores > 0).sum()))
-        order = scores.argsort(descending=True, stable=True)
-        rows = order[:most].sort().values
-        return rows, torch.isin(rows, order[:count])
+        return scores.argsort(descending=True, stable=True)[:count].sort().values
 
     def _looks(
         self,
@@ -168,26 +161,18 @@ class GenerativeDensification:
             looks.append(look(frozen, inputs.old, window, task.rasterizer, mode))
         return looks, prepare(inputs, STRIDE, task.rasterizer, looks)
 
-    def _grown(self, task: Task, network: Network, prepared: Prepared, looks, rows, dense, clock, report: Report):
-        """(what the rows became, mean squared errors on the photos: of the input, densified, settled)."""
+    def _grown(self, task: Task, network: Network, prepared, looks, rows, clock, report: Report):
+        """(fine Gaussians, mean squared errors on the photos: of the input, densified, settled)."""
         settings, windows = self.settings, prepared.inputs.windows
         errors = [squared_error(windows, looks)]
-        coarse, single = dense.nonzero()[:, 0], (~dense).nonzero()[:, 0]
 
         def finished(part: Fine) -> None:
             every = torch.ones(len(rows), dtype=torch.bool, device=part.ancestors.device)
-            task.preview(self._patch(rows, Fine(part.gaussians, coarse[part.ancestors]), every, {}))
+            task.preview(self._patch(rows, part, every, {}))
 
         fine = densified(
-            network,
-            *chosen_part(prepared, looks, dense),
-            settings.share,
-            settings.tile,
-            settings.photos,
-            within(report, 0, 0.5),
-            finished,
+            network, prepared, looks, settings.share, settings.tile, settings.photos, within(report, 0, 0.5), finished
         )
-        fine = joined([Fine(fine.gaussians, coarse[fine.ancestors]), Fine(prepared.inputs.old.take(single), single)])
         clock.lap("network")
         if settings.settle:
             report("Looking at the result", 0.5)

@@ -84,29 +84,19 @@ def test_a_whole_scene_at_most_doubles_and_shows_what_is_done(whole, weights):
 
 
 def test_the_worst_places_are_found_without_a_box(whole, weights):
-    patch = method(weights, others=0)(whole, silent)
+    patch = method(weights)(whole, silent)
     on_board = whole.scene.means[:, 2] < 0.5
     assert float(on_board[patch.removed].float().mean()) > 0.95 > float(on_board.float().mean())
 
 
 def test_other_choices_take_other_gaussians_but_as_many(whole, weights):
     taken = {
-        choose: set(method(weights, choose=choose, most=30, others=0, confirm_every=0)(whole, silent).removed.tolist())
+        choose: set(method(weights, choose=choose, most=30, confirm_every=0)(whole, silent).removed.tolist())
         for choose in ("gradient", "plain-gradient", "random")
     }
     assert [len(rows) for rows in taken.values()] == [30, 30, 30]
     assert len(taken["gradient"] & taken["random"]) < 20
     assert len(taken["gradient"] & taken["plain-gradient"]) > len(taken["gradient"] & taken["random"])
-
-
-def test_the_next_worst_stay_one_each_and_are_corrected(whole, weights):
-    patch = method(weights, most=30, others=50, confirm_every=0)(whole, silent)
-    rows, counts = patch.parents.unique(return_counts=True)
-    assert (int((counts > 1).sum()), int((counts == 1).sum())) == (30, 50)
-    assert (patch.provenance["chosen"], patch.provenance["corrected"]) == (30, 50)
-    alone = rows[counts == 1]
-    after = patch.added.means[torch.isin(patch.parents, alone)]
-    assert not torch.equal(after.sort(0).values, whole.scene.means[alone].sort(0).values)
 
 
 def test_a_photo_kept_out_can_refuse_what_the_network_made(boxed, weights, tmp_path):
