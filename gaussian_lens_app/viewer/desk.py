@@ -68,6 +68,13 @@ class Desk:
                 log.exception("%s", title)
             self.tell(client, title, error_line(error), bad=True)
 
+    def on(self, register: Callable, action: Callable[[viser.ClientHandle | None], object]) -> None:
+        """Do this when a button, a field or a key is used: `on(button.on_click, lambda client: ...)`.
+
+        Errors become notes for that browser; viser would only print them on the server.
+        """
+        register(lambda event: self.attempt(lambda: action(event.client), event.client))
+
     def set_bookmarks(self, bookmarks: tuple[Pose, ...]) -> None:
         """Keep them, on disk where there is a project."""
         self.bookmarks = bookmarks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import viser
 
@@ -21,6 +23,9 @@ from gaussian_lens_app.viewer.panels.records import RecordsPanel
 from gaussian_lens_app.viewer.panels.regions import RegionsPanel
 from gaussian_lens_app.viewer.panels.select import SelectSection
 from gaussian_lens_app.viewer.panels.upgrade import UpgradeSection
+
+if TYPE_CHECKING:
+    from viser._messages import HotkeyKey
 
 
 class Panel:
@@ -57,27 +62,23 @@ class Panel:
 
     def _add_hotkeys(self) -> None:
         gui, desk = self.desk.server.gui, self.desk
-        gui.add_command("Select region", hotkey="B").on_trigger(lambda _: desk.box_tool.toggle())
-        gui.add_command("Zoom to box", hotkey="Z").on_trigger(lambda event: self.select.fly(event.client))
-        gui.add_command("Before / after", hotkey="C").on_trigger(lambda event: self.compare.toggle_before(event.client))
-        gui.add_command("Split", hotkey="X").on_trigger(lambda event: self.compare.toggle_split(event.client))
-        gui.add_command("Next version", hotkey="N").on_trigger(lambda event: self.regions.next_version(event.client))
-        gui.add_command("Photo over the picture", hotkey="P").on_trigger(
-            lambda event: self.photos.toggle_overlay(event.client)
-        )
-        gui.add_command("Where photos were taken", hotkey="F").on_trigger(
-            lambda event: self.photos.toggle_frusta(event.client)
-        )
-        gui.add_command("Colour splats by origin", hotkey="V").on_trigger(lambda _: self.provenance.toggle_tint())
-        gui.add_command("Bookmark this view", hotkey="M").on_trigger(lambda event: self.records.bookmark(event.client))
-        gui.add_command("Keys", hotkey="H").on_trigger(lambda event: self._keys.toggle(event.client))
-        gui.add_command("Never mind", hotkey="escape").on_trigger(lambda event: self._never_mind(event.client))
-        gui.add_command("Undo", hotkey="Z", modifier="cmd/ctrl").on_trigger(
-            lambda event: self.compare.undo(event.client)
-        )
-        gui.add_command("Redo", hotkey="Z", modifier="cmd/ctrl+shift").on_trigger(
-            lambda event: self.compare.redo(event.client)
-        )
+        keys: list[tuple[str, HotkeyKey, Callable[[viser.ClientHandle | None], object]]] = [
+            ("Select region", "B", lambda _: desk.box_tool.toggle()),
+            ("Never mind", "escape", self._never_mind),
+            ("Zoom to box", "Z", self.select.fly),
+            ("Before / after", "C", self.compare.toggle_before),
+            ("Split", "X", self.compare.toggle_split),
+            ("Next version", "N", self.regions.next_version),
+            ("Photo over the picture", "P", self.photos.toggle_overlay),
+            ("Where photos were taken", "F", self.photos.toggle_frusta),
+            ("Colour splats by origin", "V", lambda _: self.provenance.toggle_tint()),
+            ("Bookmark this view", "M", self.records.bookmark),
+            ("Keys", "H", self._keys.toggle),
+        ]
+        for label, key, action in keys:
+            desk.on(gui.add_command(label, hotkey=key).on_trigger, action)
+        desk.on(gui.add_command("Undo", hotkey="Z", modifier="cmd/ctrl").on_trigger, self.compare.undo)
+        desk.on(gui.add_command("Redo", hotkey="Z", modifier="cmd/ctrl+shift").on_trigger, self.compare.redo)
 
     def _never_mind(self, client: viser.ClientHandle | None) -> None:
         """What Escape does: no list of keys, no box to be dragged."""

@@ -1,10 +1,15 @@
 """Whatever goes wrong in what a person asked for is said in the browser, and the work goes on."""
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from fakes_visitor import Visitor
 
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session.recording import camera_at
+from gaussian_lens_app.viewer import panels
 
 
 def fails(*_, **__):
@@ -17,6 +22,26 @@ TOLD = "ArithmeticError: Out of tune."
 @pytest.fixture
 def box(viewer) -> Box:
     return Box(camera_at(viewer.desk.home, 64, 48), (10, 10, 30, 30))
+
+
+def test_whatever_is_asked_for_by_a_button_a_field_or_a_key(viewer):
+    visitor, asked = Visitor(), []
+    viewer.desk.on(asked.append, fails)
+    asked[0](SimpleNamespace(client=visitor))
+    assert visitor.told == [("That did not work", TOLD)]
+
+
+def test_every_button_and_field_of_the_panels_is_asked_through_the_desk():
+    """viser would print an error on the server, and nobody at the screen would hear of it."""
+    folder = Path(panels.__file__).parent
+    bare = re.compile(r"\.on_(click|update|trigger)\((?!modifier)")
+    found = {
+        f"{path.name}: {line.strip()}"
+        for path in [*folder.glob("*.py"), folder.parent / "panel.py"]
+        for line in path.read_text().splitlines()
+        if bare.search(line)
+    }
+    assert found == {'help.py: client.gui.add_button("Close").on_click(lambda _: self._closed(client))'}
 
 
 def test_a_screenshot(viewer):

@@ -23,15 +23,15 @@ class CompareSection:
                 disabled=True,
                 hint="Without upgrades. Key: C",
             )
-            self._before.on_click(lambda event: self.toggle_before(event.client))
+            desk.on(self._before.on_click, self.toggle_before)
             self._split_on = gui.add_checkbox(
                 "Split", False, disabled=True, hint="Before on the left, after on the right. Key: X"
             )
-            self._split_on.on_update(lambda event: self._set_split() if event.client else None)
+            desk.on(self._split_on.on_update, lambda client: self._set_split() if client else None)
             self._split = gui.add_slider("Position", 0.02, 0.98, 0.01, 0.5, visible=False)
-            self._split.on_update(lambda event: self._set_split() if event.client else None)
+            desk.on(self._split.on_update, lambda client: self._set_split() if client else None)
             self._steps = gui.add_button_group("Steps", ["Undo", "Redo"], visible=False)
-            self._steps.on_click(lambda event: self._step(event.client))
+            desk.on(self._steps.on_click, self._step)
 
     def _step(self, client: viser.ClientHandle | None) -> None:
         if self._steps.value == "Undo":

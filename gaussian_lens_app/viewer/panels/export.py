@@ -38,10 +38,10 @@ class ExportSection:
             self._save = gui.add_button_group(
                 "Save", ["Export", "Download"], hint="Write it on the server, or save it through the browser."
             )
-            self._save.on_click(lambda event: self._do(event.client))
+            desk.on(self._save.on_click, self._do)
             with gui.add_folder("More about the file", expand_by_default=False):
                 self._part = gui.add_dropdown("Part", [WHOLE, SELECTION])
-                self._part.on_update(lambda event: self._choose(event.client))
+                desk.on(self._part.on_update, self._choose)
                 self._provenance = gui.add_checkbox(
                     "Say origins", False, hint="Where each Gaussian comes from, as two more properties of the PLY."
                 )

@@ -28,33 +28,33 @@ class LookingPanel:
     def _add_camera(self) -> None:
         gui = self.desk.server.gui
         self._ways = gui.add_button_group("Go to", ["Start", "Whole scene"])
-        self._ways.on_click(lambda event: self._go(str(self._ways.value), event.client))
+        self.desk.on(self._ways.on_click, lambda client: self._go(str(self._ways.value), client))
         turn = gui.add_button(
             "Turn the up axis", icon=viser.Icon.ROTATE, color="gray", hint="The file keeps its frame."
         )
-        turn.on_click(lambda event: self.turn(event.client))
+        self.desk.on(turn.on_click, self.turn)
         self.auto_fly = gui.add_checkbox("Fly to upgrades", False, hint="When one is swapped in, fly to its box.")
         gui.add_markdown("**Ctrl**-click on something to turn around it.")
 
     def _add_picture(self) -> None:
         gui, desk = self.desk.server.gui, self.desk
         self._picture = gui.add_dropdown("Shows", [picture.value for picture in Picture])
-        self._picture.on_update(lambda _: desk.display.set(picture=Picture(self._picture.value)))
+        desk.on(self._picture.on_update, lambda _: desk.display.set(picture=Picture(self._picture.value)))
         degree = desk.session.scene.sh_degree
         self._degree = gui.add_slider(
             "SH degree", 0, max(1, degree), 1, degree, visible=degree > 0, hint="Colour that depends on the view."
         )
-        self._degree.on_update(lambda _: self._set_degree())
+        desk.on(self._degree.on_update, lambda _: self._set_degree())
         self._smooth = gui.add_checkbox(
             "Anti-aliased", desk.session.mode.antialiased, hint="Off for scenes that were trained without it."
         )
-        self._smooth.on_update(lambda _: desk.display.set_antialiased(self._smooth.value))
+        desk.on(self._smooth.on_update, lambda _: desk.display.set_antialiased(self._smooth.value))
         self._tint = gui.add_checkbox("Tint selected", True, hint="Colour the selected Gaussians.")
-        self._tint.on_update(lambda _: desk.display.set_tint(self._tint.value))
+        desk.on(self._tint.on_update, lambda _: desk.display.set_tint(self._tint.value))
         self._background = gui.add_rgb("Background", (0, 0, 0))
-        self._background.on_update(lambda _: self._set_background())
+        desk.on(self._background.on_update, lambda _: self._set_background())
         self._dark = gui.add_checkbox("Dark panel", True)
-        self._dark.on_update(lambda _: set_theme(desk.server, dark=self._dark.value))
+        desk.on(self._dark.on_update, lambda _: set_theme(desk.server, dark=self._dark.value))
 
     def _set_degree(self) -> None:
         degree = int(self._degree.value)

@@ -22,7 +22,7 @@ class MendingSection:
         with self._folder:
             self._list = gui.add_markdown("")
             self._mend = gui.add_button("", icon=viser.Icon.BANDAGE, color="gray", hint="One step; you can undo it.")
-            self._mend.on_click(lambda event: desk.attempt(lambda: desk.session.mend().result(), event.client))
+            desk.on(self._mend.on_click, lambda _: desk.session.mend().result())
         desk.server.on_client_connect(self._tell)
         self.looking = desk.session.in_background("Looking for faults", self._look)
 

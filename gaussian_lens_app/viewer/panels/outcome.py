@@ -31,7 +31,7 @@ class OutcomeLines:
         self.force = gui.add_button(
             "Apply anyway", color="orange", visible=False, hint="Swap in what the judge refused; you can undo it."
         )
-        self.force.on_click(lambda event: desk.attempt(desk.session.force, event.client))
+        desk.on(self.force.on_click, lambda _: desk.session.force())
 
     def say(self, line: str) -> None:
         """What came of the last thing that was done."""

@@ -32,26 +32,26 @@ class PhotosPanel:
             self._seen = None
             return
         self._photo = gui.add_dropdown("Photo", names, initial_value=names[desk.first_photo])
-        self._photo.on_update(lambda event: self._overlay_follows() if event.client else None)
+        desk.on(self._photo.on_update, lambda client: self._overlay_follows() if client else None)
         self._go = gui.add_button("Go to its view", icon=viser.Icon.CAMERA, color="gray")
-        self._go.on_click(lambda event: self.go(event.client))
+        desk.on(self._go.on_click, self.go)
         self._steps = gui.add_button_group("Walk", ["Previous", "Next"])
-        self._steps.on_click(lambda event: self._step(1 if self._steps.value == "Next" else -1, event.client))
+        desk.on(self._steps.on_click, lambda client: self._step(1 if self._steps.value == "Next" else -1, client))
         self._over = gui.add_checkbox(
             "Overlay photo", False, hint="Over the picture, from the photo's own view. Key: P"
         )
-        self._over.on_update(lambda event: self.set_overlay(self._over.value, event.client) if event.client else None)
+        desk.on(self._over.on_update, lambda client: self.set_overlay(self._over.value, client) if client else None)
         self._opacity = gui.add_slider("Opacity", 0.0, 1.0, 0.05, 0.5, visible=False)
-        self._opacity.on_update(lambda _: desk.display.set(photo_opacity=float(self._opacity.value)))
+        desk.on(self._opacity.on_update, lambda _: desk.display.set(photo_opacity=float(self._opacity.value)))
         self._frusta = gui.add_checkbox(
             "Show cameras", False, hint="Where the photos were taken; click one to go there. Key: F"
         )
-        self._frusta.on_update(lambda event: self._show_frusta(self._frusta.value) if event.client else None)
+        desk.on(self._frusta.on_update, lambda client: self._show_frusta(self._frusta.value) if client else None)
         with gui.add_folder("Photos of the box"):
             self._line = gui.add_markdown("")
             self._seen = gui.add_dropdown("Best first", ["none"], visible=False)
             self._go_seen = gui.add_button("Go to this one", icon=viser.Icon.CAMERA, color="gray", visible=False)
-            self._go_seen.on_click(lambda event: self._go_to_seen(event.client))
+            desk.on(self._go_seen.on_click, self._go_to_seen)
         self._order: list[int] = []
         self._places: dict[int, viser.CameraFrustumHandle] = {}
 
@@ -141,7 +141,7 @@ class PhotosPanel:
             wxyz=transforms.SO3.from_matrix(camera.camtoworld[:3, :3].double().numpy()).wxyz,
             position=camera.position.numpy() / self.desk.host.unit,
         )
-        frustum.on_click(lambda event: self.go(event.client, index))
+        self.desk.on(frustum.on_click, lambda client: self.go(client, index))
         return frustum
 
     def refresh(self) -> None:

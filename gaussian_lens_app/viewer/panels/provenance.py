@@ -22,13 +22,13 @@ class ProvenanceSection:
             self._tint = gui.add_checkbox(
                 "Colour them", False, hint="Fitted green, learned blue, invented pink. Key: V"
             )
-            self._tint.on_update(lambda _: desk.display.set(tint_kinds=self._tint.value))
+            desk.on(self._tint.on_update, lambda _: desk.display.set(tint_kinds=self._tint.value))
             self._shown = {kind: gui.add_checkbox(f"Show {kind.label}", True) for kind in OPTIONAL}
             for box in self._shown.values():
-                box.on_update(lambda _: self._filter())
+                desk.on(box.on_update, lambda _: self._filter())
             self._kind = gui.add_dropdown("Kind", [kind.label for kind in reversed(OPTIONAL)])
             self._remove = gui.add_button("Remove these", icon=viser.Icon.TRASH, color="gray", hint="You can undo it.")
-            self._remove.on_click(lambda event: self._remove_kind(event.client))
+            desk.on(self._remove.on_click, self._remove_kind)
 
     def toggle_tint(self) -> None:
         self._tint.value = not self._tint.value

@@ -35,23 +35,23 @@ class RecordsPanel:
         gui = desk.server.gui
         with gui.add_folder("Bookmarks"):
             self._add = gui.add_button("Bookmark this view", icon=viser.Icon.BOOKMARK, color="gray", hint="Key: M")
-            self._add.on_click(lambda event: self.bookmark(event.client))
+            desk.on(self._add.on_click, self.bookmark)
             self._list = gui.add_dropdown("Bookmark", [NONE], visible=False)
             self._go = gui.add_button("Go there", color="gray", visible=False)
-            self._go.on_click(lambda event: self._fly(event.client))
+            desk.on(self._go.on_click, self._fly)
             self._remove = gui.add_button("Forget it", color="gray", visible=False)
-            self._remove.on_click(lambda _: self._forget())
+            desk.on(self._remove.on_click, lambda _: self._forget())
         with gui.add_folder("Screenshot and film", expand_by_default=False):
             self._size = gui.add_vector2("Size", (1920, 1080), min=(1, 1), max=(8192, 8192), step=1)
             self._shot = gui.add_button("Screenshot", icon=viser.Icon.PHOTO, color="gray", hint="A PNG, any size.")
-            self._shot.on_click(lambda event: self._take(event.client))
+            desk.on(self._shot.on_click, self._take)
             self._way = gui.add_dropdown("Film", [TURNTABLE, PATH])
             self._seconds = gui.add_slider("Film seconds", 1, 30, 1, 6)
             kinds = video_suffixes()
             more = None if ".mp4" in kinds else f"{FOR_MP4}, then start again."
             self._kind = gui.add_dropdown("Kind", list(kinds), hint=more)
             self._film = gui.add_button("Make the film", icon=viser.Icon.VIDEO, color="gray")
-            self._film.on_click(lambda event: self.make_film(event.client))
+            desk.on(self._film.on_click, self.make_film)
             self._bar = gui.add_progress_bar(0.0, visible=False)
 
     # ---- bookmarks

@@ -28,30 +28,30 @@ class RegionsPanel:
         gui = desk.server.gui
         self._list = gui.add_markdown("")
         self._chosen = gui.add_dropdown("Region", [NONE], visible=False)
-        self._chosen.on_update(lambda event: self._choose(event.client))
+        desk.on(self._chosen.on_update, self._choose)
         with gui.add_folder("This region", visible=False) as self._folder:
             self._details = gui.add_markdown("")
             self._add_actions()
         with gui.add_folder("Its versions", visible=False) as self._versions_folder:
             self._version = gui.add_dropdown("Shown", [NONE])
-            self._version.on_update(lambda event: self._flip(event.client))
+            desk.on(self._version.on_update, self._flip)
             self._next = gui.add_button("Next version", color="gray", hint="At the same view. Key: N")
-            self._next.on_click(lambda event: self.next_version(event.client))
+            desk.on(self._next.on_click, self.next_version)
             labels = [choice.label for choice in for_boxes(upgrades.choices)]
             self._other = gui.add_dropdown("Method", labels or [NONE], disabled=not labels)
             self._try = gui.add_button("Try this too", icon=viser.Icon.SPARKLES, disabled=not labels)
-            self._try.on_click(lambda event: self._try_other(event.client))
+            desk.on(self._try.on_click, self._try_other)
 
     def _add_actions(self) -> None:
         desk, gui = self.desk, self.desk.server.gui
         self._fly = gui.add_button("Fly to it", icon=viser.Icon.PLANE_DEPARTURE, color="gray")
-        self._fly.on_click(lambda event: desk.attempt(lambda: self._fly_to(event.client), event.client))
+        desk.on(self._fly.on_click, self._fly_to)
         self._hide = gui.add_button("Hide it", icon=viser.Icon.EYE_OFF, color="gray")
-        self._hide.on_click(lambda event: desk.attempt(lambda: self._toggle(event.client), event.client))
+        desk.on(self._hide.on_click, self._toggle)
         self._remove = gui.add_button("Remove it", icon=viser.Icon.TRASH, color="gray")
-        self._remove.on_click(lambda event: desk.attempt(lambda: self._take_out("remove", event.client), event.client))
+        desk.on(self._remove.on_click, lambda client: self._take_out("remove", client))
         self._name = gui.add_text("Name", "")
-        self._name.on_update(lambda event: self._rename(event.client))
+        desk.on(self._name.on_update, self._rename)
 
     # ---- what the user asks
 

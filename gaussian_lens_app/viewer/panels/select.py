@@ -32,10 +32,10 @@ class SelectSection:
             self._select = gui.add_button(
                 "Select region", icon=viser.Icon.CROP, hint="Then drag a box over what you want sharp. Key: B"
             )
-            self._select.on_click(lambda _: tool.toggle())
+            desk.on(self._select.on_click, lambda _: tool.toggle())
             self._line = gui.add_markdown("")
             self._box = gui.add_button_group("The box", [ZOOM, CLEAR], visible=False)
-            self._box.on_click(lambda event: self._on_box(event.client))
+            desk.on(self._box.on_click, self._on_box)
             self._suggest = gui.add_button(
                 "What is blurred here?",
                 icon=viser.Icon.BULB,
@@ -43,14 +43,14 @@ class SelectSection:
                 visible=desk.session.capture is not None,
                 hint="Marks what your photos show more finely than the scene, and suggests boxes to click.",
             )
-            self._suggest.on_click(lambda event: self._toggle_missing(event.client))
+            desk.on(self._suggest.on_click, self._toggle_missing)
             self._marks = gui.add_dropdown(
                 "Marks show",
                 [marks.value for marks in Marks],
                 visible=False,
                 hint="Fine structure that the scene lacks, or where the photos pull at its splats.",
             )
-            self._marks.on_update(lambda event: self._set_marks(event.client))
+            desk.on(self._marks.on_update, self._set_marks)
             with gui.add_folder("More ways to select", expand_by_default=False):
                 self._add_ways()
 
@@ -63,9 +63,9 @@ class SelectSection:
             "Depth", SHALLOWEST, DEEPEST, 0.05, 1.2, visible=False, hint="Times the depth of what the box shows."
         )
         for control in (self._how, self._through, self._limited, self._depth):
-            control.on_update(lambda _: self._set_options())
+            self.desk.on(control.on_update, lambda _: self._set_options())
         self._invert = gui.add_button("Invert", color="gray", disabled=True, hint="Select all the others instead.")
-        self._invert.on_click(lambda _: self.desk.session.invert_selection())
+        self.desk.on(self._invert.on_click, lambda _: self.desk.session.invert_selection())
 
     def _set_options(self) -> None:
         self._depth.visible = self._limited.value

@@ -37,24 +37,24 @@ class UpgradeSection:
         labels = [choice.label for choice in for_boxes(self.choices)]
         with gui.add_folder("2 · Upgrade"):
             self._method = gui.add_dropdown("Method", labels or ["none can run"], disabled=not labels)
-            self._method.on_update(lambda _: self.refresh())
+            desk.on(self._method.on_update, lambda _: self.refresh())
             self._hint = gui.add_markdown("")
             self._upgrade = gui.add_button(
                 "Upgrade", icon=viser.Icon.SPARKLES, disabled=True, hint="Sharpens what is in the box: drag one first."
             )
-            self._upgrade.on_click(lambda _: self._start())
+            desk.on(self._upgrade.on_click, lambda _: self._start())
             self._bar = gui.add_progress_bar(0.0, visible=False)
             self._progress = gui.add_markdown("", visible=False)
             self._cancel = gui.add_button("Cancel", color="red", visible=False)
-            self._cancel.on_click(lambda _: self._stop())
+            desk.on(self._cancel.on_click, lambda _: self._stop())
             self._cancel_all = gui.add_button("Cancel all", color="red", visible=False)
-            self._cancel_all.on_click(lambda _: self._stop_all())
+            desk.on(self._cancel_all.on_click, lambda _: self._stop_all())
             self.outcome = OutcomeLines(desk)
             without_photos = desk.session.capture is None  # then open: most methods are missing, and it says why
             with gui.add_folder("More ways to upgrade", expand_by_default=without_photos):
                 self._add_ways(budget)
         for slider in (self._seconds, self._gaussians):
-            slider.on_update(lambda _: self.refresh())
+            desk.on(slider.on_update, lambda _: self.refresh())
 
     def _add_ways(self, budget: Budget) -> None:
         gui, desk = self.desk.server.gui, self.desk
@@ -70,7 +70,7 @@ class UpgradeSection:
             visible=False,
             hint="Boxes the three places that the photos pull at hardest, and upgrades each.",
         )
-        self._worst.on_click(lambda event: desk.attempt(lambda: self._start_worst(event.client), event.client))
+        desk.on(self._worst.on_click, self._start_worst)
         WholeSceneControls(desk, self.choices, lambda method: self.run(method, whole=True))
         missing = words.missing_lines(self.choices)
         if missing:

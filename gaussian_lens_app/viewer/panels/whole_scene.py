@@ -19,14 +19,14 @@ class WholeSceneControls:
             return
         gui = desk.server.gui
         self._method = gui.add_dropdown("Whole scene", [choice.label for choice in self._choices])
-        self._method.on_update(lambda _: self._say())
+        desk.on(self._method.on_update, lambda _: self._say())
         self._hint = gui.add_markdown("")
         button = gui.add_button(
             "Upgrade whole scene",
             color="gray",
             hint="All splats, not only the box. Takes minutes; you can look around, cancel and undo.",
         )
-        button.on_click(lambda event: desk.attempt(lambda: self._start(self._chosen.name), event.client))
+        desk.on(button.on_click, lambda _: self._start(self._chosen.name))
         self._say()
 
     @property
