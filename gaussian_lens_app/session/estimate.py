@@ -21,8 +21,8 @@ class Estimate:
     """What to expect."""
 
     seconds: float
-    gaussians: int
-    """New ones, at most."""
+    gaussians: int | None
+    """New ones, at most; None where it is not known what is in the box."""
 
 
 @dataclass
@@ -37,10 +37,12 @@ class Experience:
     _grown: dict[str, float] = field(default_factory=dict)
     """New Gaussians over what was thought possible, for each method."""
 
-    def estimate(self, method: str, region: Region, budget: Budget) -> Estimate:
-        """For the selected region."""
-        used, grown = self._used.get(method, 1.0), self._grown.get(method, 1.0)
-        return Estimate(self._aside + used * budget.seconds, round(grown * most_gaussians(method, region, budget)))
+    def estimate(self, method: str, region: Region | None, budget: Budget) -> Estimate:
+        """For the selected region; None: a box that is kept from before, in a scene that has changed."""
+        seconds = self._aside + self._used.get(method, 1.0) * budget.seconds
+        if region is None:
+            return Estimate(seconds, None)
+        return Estimate(seconds, round(self._grown.get(method, 1.0) * most_gaussians(method, region, budget)))
 
     def learn(self, method: str, result: UpgradeResult, budget: Budget) -> None:
         """Take a finished upgrade into account."""

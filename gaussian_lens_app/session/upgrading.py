@@ -39,9 +39,11 @@ class Upgrades(State):
     """From a box, or the whole scene, to a patch that is swapped in or kept aside."""
 
     def estimate(self, method: str, budget: Budget = Budget()) -> Estimate | None:  # noqa: B008  frozen
-        """What upgrading the selection would cost; None while nothing is selected."""
-        region = None if self.selection is None else self.selection.region
-        return None if region is None else self.experience.estimate(method, region, budget)
+        """What upgrading the selection would cost; None while nothing is selected, or while that is looked for."""
+        selection = self.selection
+        if selection is None or selection.pending or selection.error is not None:
+            return None
+        return self.experience.estimate(method, selection.region, budget)
 
     def upgrade(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from gaussian_lens_app.errors import GsrError
@@ -78,8 +78,8 @@ def method_lines(choice: Choice | None, estimate: Estimate | None = None) -> str
     """What the chosen method does and would cost."""
     lines = [] if choice is None else [choice.summary]
     if estimate is not None:
-        growth = f"at most {estimate.gaussians:,} new Gaussians" if estimate.gaussians else "no new Gaussians"
-        lines.append(f"About **{_seconds(estimate.seconds)}**, {growth}.")
+        growth = f", at most {estimate.gaussians:,} new Gaussians" if estimate.gaussians else ", no new Gaussians"
+        lines.append(f"About **{_seconds(estimate.seconds)}**{'' if estimate.gaussians is None else growth}.")
     return "  \n".join(lines)
 
 
@@ -198,9 +198,10 @@ def photos_line(selection: Selection | None, capture: Capture) -> str:
     return f"{len(views)} of {len(capture)} photos see the box."
 
 
-def view_label(rank: int, view: PhotoView, capture: Capture) -> str:
-    """One photo that sees the box, in a menu."""
-    return f"{rank}. {capture.photos[view.photo].name} · sees {view.overlap:.0%}"
+def view_label(rank: int, view: PhotoView, capture: Capture, left_out: Collection[str] = ()) -> str:
+    """One photo that sees the box, in a menu; `left_out` are names of photos that did not fit the scene."""
+    unfit = " · did not fit" if capture.photos[view.photo].name in left_out else ""
+    return f"{rank}. {capture.photos[view.photo].name} · sees {view.overlap:.0%}{unfit}"
 
 
 def kinds_line(counts: dict[Kind, int]) -> str:

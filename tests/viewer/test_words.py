@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import torch
 from flat import dot, flat_session
@@ -46,7 +47,8 @@ def test_the_selection_line_follows_the_selection():
 def test_methods_that_cannot_run_are_listed_with_the_reason():
     table = (Choice("a", "Alpha", "Does a.", None), Choice("b", "Beta", "Does b.", "needs photos: --capture"))
     assert words.method_lines(table[0]) == "Does a."
-    assert "About" in words.method_lines(table[0], Estimate(3.0, 0))
+    assert "About **3 s**, no new Gaussians." in words.method_lines(table[0], Estimate(3.0, 0))
+    assert words.method_lines(table[0], Estimate(3.0, None)).endswith("About **3 s**.")
     assert words.missing_lines(table) == "Not here: *Beta* (needs photos: `--capture`)."
     assert words.missing_lines(table[:1]) == ""
 
@@ -136,3 +138,10 @@ def test_a_failure_is_told_in_its_own_sentence_and_a_bug_by_its_name():
     bug = JobStatus("x", JobState.FAILED, error=KeyError("row"))
     assert "KeyError" in words.failure_line(bug)
     assert "Cancelled" in words.failure_line(JobStatus("x", JobState.CANCELLED))
+
+
+def test_a_photo_that_was_left_out_says_so_in_the_list_of_those_that_see_the_box():
+    capture = SimpleNamespace(photos=[SimpleNamespace(name="a.jpg"), SimpleNamespace(name="b.jpg")])
+    view = SimpleNamespace(photo=1, overlap=0.8)
+    assert words.view_label(2, view, capture) == "2. b.jpg · sees 80%"
+    assert words.view_label(2, view, capture, {"b.jpg"}) == "2. b.jpg · sees 80% · did not fit"

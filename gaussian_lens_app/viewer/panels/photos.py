@@ -6,7 +6,7 @@ import numpy as np
 import viser
 from viser import transforms
 
-from gaussian_lens_app.scene import Capture, Photo
+from gaussian_lens_app.scene import Capture, Photo, PhotoView
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.flight import pose_of_camera
@@ -52,7 +52,8 @@ class PhotosPanel:
             self._seen = gui.add_dropdown("Best first", ["none"], visible=False)
             self._go_seen = gui.add_button("Go to this one", icon=viser.Icon.CAMERA, color="gray", visible=False)
             desk.on(self._go_seen.on_click, self._go_to_seen)
-        self._order: list[int] = []
+        self._views: tuple[PhotoView, ...] = ()
+        """Photos of the box, best first."""
         self._places: dict[int, viser.CameraFrustumHandle] = {}
 
     @property
@@ -81,8 +82,8 @@ class PhotosPanel:
     def _go_to_seen(self, client: viser.ClientHandle | None) -> None:
         assert self._seen is not None
         options = list(self._seen.options)
-        if self._order and self._seen.value in options:
-            self.go(client, self._order[options.index(str(self._seen.value))])
+        if self._views and self._seen.value in options:
+            self.go(client, self._views[options.index(str(self._seen.value))].photo)
 
     def _none(self, client: viser.ClientHandle | None) -> bool:
         """Whether there are no photos; whoever asked for them is told."""
@@ -149,13 +150,14 @@ class PhotosPanel:
             return
         selection = self.desk.session.selection
         region = None if selection is None else selection.region
-        if region is None and selection is not None and self._order:
-            return  # the same box in a scene that has just changed
-        views = () if region is None else region.views
-        self._order = [view.photo for view in views]
-        self._line.content = words.photos_line(selection, self._capture)
+        if region is not None or selection is None or not self._views:  # else the same box in a scene that has changed
+            self._views = () if region is None else region.views
+            self._line.content = words.photos_line(selection, self._capture)
+        views = self._views
         self._seen.visible = self._go_seen.visible = bool(views)
-        labels = [words.view_label(rank, view, self._capture) for rank, view in enumerate(views, 1)]
+        edits = self.desk.session.history
+        left_out = {name for edit in edits for name in edit.patch.provenance.get("left_out", ())}
+        labels = [words.view_label(rank, view, self._capture, left_out) for rank, view in enumerate(views, 1)]
         if labels and list(self._seen.options) != labels:
             self._seen.options = labels
 
