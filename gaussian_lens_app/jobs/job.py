@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from gaussian_lens_app.jobs.report import Report
 
 T = TypeVar("T")
 
+LOOK_BACK = 5.0
+"""Time left is told by the speed of so many seconds, at least."""
 NOTIFY_SECONDS = 0.1
 """Listeners hear of progress at most this often; a change of stage or state is told at once."""
 PATIENCE = 15.0
@@ -74,7 +77,7 @@ class Job(Generic[T]):
         self._finished = threading.Event()
         self._lock = threading.Lock()
         self._result: T | None = None
-        self._started = 0.0
+        self._pace = _Pace(0.0)
         self._told = 0.0
 
     @property
@@ -150,7 +153,7 @@ class Job(Generic[T]):
         with self._lock:
             if self.state is not JobState.QUEUED:
                 return
-            self._started = time.monotonic()
+            self._pace = _Pace(time.monotonic())
             self._update(state=JobState.RUNNING, stage="Starting")
         self._changed(self)
         _running.job = self
@@ -182,7 +185,7 @@ class Job(Generic[T]):
         fraction = max(self.status.fraction, min(float(fraction), 1.0))
         same_stage = stage == self.status.stage
         with self._lock:
-            self._update(stage=stage, fraction=fraction, eta_seconds=_eta(now - self._started, fraction))
+            self._update(stage=stage, fraction=fraction, eta_seconds=self._pace.left(now, fraction))
         if not same_stage or now - self._told >= NOTIFY_SECONDS:
             self._told = now
             self._changed(self)
@@ -204,8 +207,21 @@ def before_landing() -> None:
         raise JobCancelled(f"{job.status.name} comes too late: it was given up.")
 
 
-def _eta(elapsed: float, fraction: float) -> float | None:
-    """Seconds left if the rest goes as fast as the part done; None in the first moments, which say little."""
-    if elapsed < 0.3 or fraction < 0.03:
-        return None
-    return elapsed * (1 - fraction) / fraction
+class _Pace:
+    """Seconds left if the rest goes as fast as the last part: stages differ, and the first are often the quickest."""
+
+    def __init__(self, started: float):
+        self._marks = collections.deque([(started, 0.0)])
+        """(moment, fraction), the first of them as long ago as is looked back."""
+
+    def left(self, now: float, fraction: float) -> float | None:
+        """None in the first moments, which say little."""
+        started = self._marks[0][0]
+        self._marks.append((now, fraction))
+        back = now - max(LOOK_BACK, (now - started) / 4)
+        while len(self._marks) > 2 and self._marks[1][0] <= back:
+            self._marks.popleft()
+        moment, then = self._marks[0]
+        if now - moment < 0.3 or fraction - then < 0.01:
+            return None
+        return (now - moment) * (1 - fraction) / (fraction - then)

@@ -109,7 +109,10 @@ class Task:
 
 
 class Method(Protocol):
-    """One way to upgrade; stateless, so one instance serves all jobs."""
+    """One way to upgrade; stateless, so one instance serves all jobs.
+
+    Those that take as long as the budget says have `paced = True`; others take what they take.
+    """
 
     name: ClassVar[str]
     """Command-line name, as `--method` takes it."""

@@ -21,7 +21,7 @@ from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_lay
 from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, run_tiles
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
-from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, windows_of
+from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, widened, windows_of
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
 from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.optimize.local import LocalFit, LocalFitSettings, LocalProblem, fit_local
@@ -55,6 +55,8 @@ class LensSettings:
     """New Gaussians fainter than this are dropped."""
     refine: bool = False
     """Fit the result to the photos in the time that is left."""
+    margin: float = 0.15
+    """Fit also to so large a part of a window's sides around it, as `refine` does; the network knows none."""
     confirm: bool = True
     """Leave Gaussians as they were where a photo kept out got worse."""
     exposure: bool = True
@@ -86,6 +88,7 @@ class GaussianLens:
     summary: ClassVar[str] = "A trained network moves and adds Gaussians in a few passes."
     needs: ClassVar[Needs] = Needs.PHOTOS
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION,)
+    paced: ClassVar[bool] = True
 
     def __init__(self, settings: LensSettings | None = None):
         self.settings = settings or LensSettings()
@@ -95,9 +98,9 @@ class GaussianLens:
         check_photos(task)
         network = self._network(str(task.scene.device))
         report("Reading the photos", 0.0)
-        windows = self._windows(task)
+        windows, inner = self._windows(task)
         report("Placing pixel Gaussians", 0.1)
-        inputs, stride = self._inputs(task, windows)
+        inputs, stride = self._inputs(task, windows, inner)
         if not network.config.pixels:
             inputs = dataclasses.replace(inputs, new=Gaussians.empty(0, task.scene.device))
         end, aside = (0.5, self.settings.fit_seconds) if self.settings.refine else (0.95, 0.0)
@@ -155,20 +158,25 @@ class GaussianLens:
         assert isinstance(network, Network)
         return network
 
-    def _windows(self, task: Task) -> Windows:
-        """Those fitted to are more than are looked at when refining follows."""
+    def _windows(self, task: Task) -> tuple[Windows, list[Target]]:
+        """(windows, what the network sees of those fitted to): when refining follows they are more, with a margin."""
+        assert task.capture is not None
         views = list(task.region.views)
         kept = [views.pop(STOP_RANK)] if len(views) > STOP_RANK + 1 else []
-        count = max(self.settings.photos, self.settings.fit_photos if self.settings.refine else 0)
-        chosen = [*kept, *views[:count]]
+        refine, photos = self.settings.refine, task.capture.photos
+        views = views[: max(self.settings.photos, self.settings.fit_photos if refine else 0)]
+        margin = self.settings.margin if refine else 0.0
+        chosen = [*kept, *(widened(view, photos[view.photo].camera, margin) for view in views)]
         glimpses = glimpses_of(task, kept) if self.settings.glimpses else []
         windows = windows_of(task, chosen, glimpses, self.settings.exposure)
-        return Windows(windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :])
+        fitted = windows[len(kept) : len(chosen)]
+        inner = [window.cut(view.rect) for window, view in zip(fitted, views, strict=True)]
+        return Windows(fitted, windows[: len(kept)], windows[len(chosen) :]), inner
 
-    def _inputs(self, task: Task, windows: Windows) -> tuple[LensInputs, int]:
+    def _inputs(self, task: Task, windows: Windows, inner: list[Target]) -> tuple[LensInputs, int]:
         """(what the network gets, photo pixels per pixel Gaussian along each axis)."""
         new, stride = pixel_layer(
-            windows.fitted,
+            inner,
             self.settings.pixel_photos,
             self.settings.least_stride,
             task.budget.gaussians,
@@ -176,7 +184,7 @@ class GaussianLens:
         )
         selected = task.region.selected
         frozen = surroundings(task.scene, selected, windows.all)
-        looked_at = tuple(windows.fitted[: self.settings.photos])
+        looked_at = tuple(inner[: self.settings.photos])
         if not self.settings.refine:  # else fitting uses them, and a look at them costs a fifth of a short budget
             looked_at += tuple(windows.glimpses)
         return LensInputs(frozen, task.scene.take(selected), new, looked_at, task.mode), stride

@@ -70,6 +70,7 @@ class Refine:
     summary: ClassVar[str] = "Adds a Gaussian per photo pixel and fits the region to the photos."
     needs: ClassVar[Needs] = Needs.PHOTOS
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION,)
+    paced: ClassVar[bool] = True
 
     def __init__(self, settings: RefineSettings | None = None):
         self.settings = settings or RefineSettings()

@@ -45,6 +45,17 @@ class Target:
     render: Render
     """The scene before the upgrade, in the window."""
 
+    def cut(self, rect: Rect) -> Target:
+        """The part of the window in `rect`, which lies within it."""
+        if rect == self.rect:
+            return self
+        x0, y0 = self.rect[:2]
+        part = slice(rect[1] - y0, rect[3] - y0), slice(rect[0] - x0, rect[2] - x0)
+        drawn = self.render
+        features = None if drawn.features is None else drawn.features[part]
+        render = Render(drawn.rgb[part], drawn.alpha[part], drawn.depth[part], drawn.median_depth[part], features)
+        return dataclasses.replace(self, rect=rect, photo=self.photo[part], mask=self.mask[part], render=render)
+
 
 @dataclass(frozen=True, eq=False)
 class Windows:

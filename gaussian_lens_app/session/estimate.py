@@ -20,7 +20,8 @@ ASIDE_SECONDS = 1.5
 class Estimate:
     """What to expect."""
 
-    seconds: float
+    seconds: float | None
+    """None for a method that does not go by the budget's, before it ran."""
     gaussians: int | None
     """New ones, at most; None where it is not known what is in the box."""
 
@@ -39,7 +40,8 @@ class Experience:
 
     def estimate(self, method: str, region: Region | None, budget: Budget) -> Estimate:
         """For the selected region; None: a box that is kept from before, in a scene that has changed."""
-        seconds = self._aside + self._used.get(method, 1.0) * budget.seconds
+        used = self._used.get(method, 1.0 if _paced(method) else None)
+        seconds = None if used is None else self._aside + used * budget.seconds
         if region is None:
             return Estimate(seconds, None)
         return Estimate(seconds, round(self._grown.get(method, 1.0) * most_gaussians(method, region, budget)))
@@ -54,6 +56,12 @@ class Experience:
         most = most_gaussians(method, result.region, budget)
         if most:
             self._grown[method] = min(1.0, max(0, made) / most)
+
+
+def _paced(method: str) -> bool:
+    """Whether a method goes by the budget's seconds; one that a session was given may."""
+    name = method.partition(":")[0]
+    return name not in METHODS or getattr(METHODS[name], "paced", False)
 
 
 def most_gaussians(method: str, region: Region, budget: Budget) -> int:

@@ -12,6 +12,7 @@ from gaussian_lens_app.scene import Box, Gaussians, Region
 from gaussian_lens_app.session.history import Edit
 
 if TYPE_CHECKING:
+    from gaussian_lens_app.session.arrangement import Step
     from gaussian_lens_app.upgrade import Verdict
 
 
@@ -78,6 +79,8 @@ class SceneChanged:
     reason: str
     """upgrade, force, undo, redo, hide, show, flip, remove, delete, mend or close views."""
     edit: Edit
+    step: Step | None = None
+    """The step that was made, undone or redone, where that is known."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,8 +63,7 @@ def write_scene(
                 "Compensating for other viewers needs photos with cameras: open the scene with --capture."
             )
         scene = compensated(scene, capture)
-    if settings.provenance and not _is_plain(path):
-        raise ExportError(f"{path.name} was not written: only a plain PLY can say where each Gaussian comes from.")
+    _check(path, settings)
     if _is_points(path):
         return write_glb(path, scene)
     like, sources = file, known.sources
@@ -76,6 +75,7 @@ def write_scene(
 
 def losses(path: Path, edited: Edited, settings: ExportSettings, selection: Region | None) -> tuple[str, ...]:
     """Sentences on what the file of that name will not say or not exactly. ExportError when the part is empty."""
+    _check(path, settings)
     rows = part_rows(edited, settings, selection).nonzero()[:, 0]
     said = (POINTS,) if _is_points(path) else formats.losses(path, edited.scene.to("cpu").take(rows))
     invented = bool((edited.rows.kinds[rows] == Kind.INVENTED).any())
@@ -88,7 +88,7 @@ def part_rows(edited: Edited, settings: ExportSettings, selection: Region | None
         return torch.ones(len(edited.ids), dtype=torch.bool)
     if settings.part == "selection":
         if selection is None or selection.count == 0:
-            raise ExportError("Nothing is selected: drag a box first.")
+            raise ExportError("Nothing is selected: drag a box, or the kept one anew.")
         return selection.selected.cpu()
     rows = edited.rows.regions == settings.region
     if settings.region < 1 or not bool(rows.any()):  # 0 is what no region made
@@ -118,6 +118,12 @@ def kinds_in_file(file: formats.SceneFile | None) -> UInt8[Tensor, "N"] | None:
     assert file.layout is not None
     column = file.layout.columns[KIND]
     return torch.from_numpy(np.clip(column, 0, max(Kind)).astype(np.uint8))
+
+
+def _check(path: Path, settings: ExportSettings) -> None:
+    """Raises UnknownFormat for no format at all, ExportError for one that cannot keep what is asked of it."""
+    if not _is_plain(path) and settings.provenance:
+        raise ExportError(f"{path.name} was not written: only a plain PLY can say where each Gaussian comes from.")
 
 
 def _is_points(path: Path) -> bool:

@@ -55,7 +55,6 @@ class Proposal:
         patch = self.patch
         parents = patch.parents.cpu()
         heirs = torch.isin(parents, patch.removed.cpu())
-        changed = int(heirs.sum())
-        removed = len(patch.removed) - len(parents[heirs].unique())
-        added = len(patch.added) - changed
+        changed = len(parents[heirs].unique())  # of the heirs of one Gaussian one stands for it, the others are new
+        removed, added = len(patch.removed) - changed, len(patch.added) - changed
         return Outcome(self.name, self.verdict, edit is not None, edit, added, changed, removed, self.seconds)

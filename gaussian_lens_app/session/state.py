@@ -15,7 +15,7 @@ from gaussian_lens_app.jobs import Job, LatestOnly, Report, Worker
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Capture, Gaussians, Region
 from gaussian_lens_app.select import select_region
-from gaussian_lens_app.session.arrangement import UpgradedRegion
+from gaussian_lens_app.session.arrangement import Step, UpgradedRegion
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
 from gaussian_lens_app.session.estimate import Experience
 from gaussian_lens_app.session.events import (
@@ -139,12 +139,13 @@ class State:
     # ---- for those who change something
 
     def _stepped(self, reason: str, edit: Edit) -> Edit:
-        self._swapped(reason, edit)
+        last = self.work.steps.done[-1:]
+        self._swapped(reason, edit, last[0] if last and last[0].edit is edit else None)
         return edit
 
-    def _swapped(self, reason: str, edit: Edit) -> None:
+    def _swapped(self, reason: str, edit: Edit, step: Step | None = None) -> None:
         self.preview = None
-        self._tell(SceneChanged(self.scene, reason, edit))
+        self._tell(SceneChanged(self.scene, reason, edit, step))
         if self.selection is not None:
             self._set_selection(Selection(self.selection.box, picks=self.selection.picks))
 

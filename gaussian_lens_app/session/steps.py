@@ -25,7 +25,7 @@ class Steps(State):
         with self._lock:
             step = self.work.undo()
             if step is not None:
-                self._swapped("undo", step.edit)
+                self._swapped("undo", step.edit, step)
             return None if step is None else step.edit
 
     def redo(self) -> Edit | None:
@@ -33,7 +33,7 @@ class Steps(State):
         with self._lock:
             step = self.work.redo()
             if step is not None:
-                self._swapped("redo", step.edit)
+                self._swapped("redo", step.edit, step)
             return None if step is None else step.edit
 
     def hide_region(self, number: int, with_dependents: bool = False) -> Edit:

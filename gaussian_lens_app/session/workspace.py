@@ -58,7 +58,14 @@ class Workspace:
 
     def title(self, edit: Edit) -> str:
         """What an edit is called: after its region, where it has one."""
-        for region in self.arrangement.regions:
+        return self._title(edit, self.arrangement)
+
+    def title_of(self, step: Step) -> str:
+        """What a step's edit is called, also where its region is gone with it."""
+        return self._title(step.edit, step.before, step.after)
+
+    def _title(self, edit: Edit, *arrangements: Arrangement) -> str:
+        for region in (region for arrangement in arrangements for region in arrangement.regions):
             if any(one.edit.key == edit.key for one in region.alternatives):
                 return self.name(region.number)
         return edit.name

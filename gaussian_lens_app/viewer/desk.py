@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import viser
 
-from gaussian_lens_app.errors import GsrError
+from gaussian_lens_app.errors import GsrError, JobCancelled
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.project import Project
@@ -63,6 +63,8 @@ class Desk:
         """Do it; an error of any kind becomes a note under that title, for who asked cannot see the server's log."""
         try:
             action()
+        except JobCancelled:
+            pass  # by somebody who knows
         except Exception as error:
             if not isinstance(error, GsrError):
                 log.exception("%s", title)

@@ -95,7 +95,7 @@ class Panel:
             if self.upgrade.failed(event.job):
                 self.outcome.say(words.failure_line(event.status))
         elif isinstance(event, Judged):
-            self.outcome.say(words.outcome_line(event.outcome))
+            self.outcome.say(words.outcome_line(event.outcome), refusal=not event.outcome.applied)
             self.refresh()
         elif isinstance(event, SceneChanged | SelectionChanged | RegionsChanged):
             self.refresh()

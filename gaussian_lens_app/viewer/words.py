@@ -57,6 +57,8 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
     if selection.region is None:
         return "Box kept. Press Upgrade to work on it again."
     if selection.region.count == 0:
+        if len(selection.picks) > 1:
+            return "Nothing is left of what was selected: drag another box."
         return "Nothing is drawn in this box: drag another."
     views = len(selection.region.views)
     seen = f", seen in {views} photo{'s' * (views != 1)}" if views else ""
@@ -78,9 +80,17 @@ def method_lines(choice: Choice | None, estimate: Estimate | None = None) -> str
     """What the chosen method does and would cost."""
     lines = [] if choice is None else [choice.summary]
     if estimate is not None:
-        growth = f", at most {estimate.gaussians:,} new Gaussians" if estimate.gaussians else ", no new Gaussians"
-        lines.append(f"About **{_seconds(estimate.seconds)}**{'' if estimate.gaussians is None else growth}.")
-    return "  \n".join(lines)
+        lines.append(_estimated(estimate))
+    return "  \n".join(filter(None, lines))
+
+
+def _estimated(estimate: Estimate) -> str:
+    """One line; empty where nothing is known."""
+    seconds, gaussians = estimate.seconds, estimate.gaussians
+    known = [] if seconds is None else [f"about **{_seconds(seconds)}**"]
+    if gaussians is not None:
+        known.append(f"at most {gaussians:,} new Gaussians" if gaussians else "no new Gaussians")
+    return f"{known[0][0].upper()}{', '.join(known)[1:]}." if known else ""
 
 
 def missing_lines(choices: Sequence[Choice]) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from gaussian_lens_app.errors import JobCancelled
 from gaussian_lens_app.jobs import JobState, LatestOnly, Worker, before_landing
+from gaussian_lens_app.jobs.job import _Pace
 
 
 @pytest.fixture
@@ -289,3 +290,12 @@ def test_jobs_need_neither_torch_nor_viser():
     code = "import sys, gaussian_lens_app.jobs; print(sorted({'torch', 'viser'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_the_time_left_follows_the_speed_of_the_last_seconds():
+    """A quick first stage would promise an early end, which then moves away for as long as the work goes on."""
+    pace = _Pace(0.0)
+    pace.left(1.0, 0.5)  # half of it in a second ...
+    for second in range(2, 40):  # ... and a hundredth in each one after
+        left = pace.left(float(second), 0.5 + 0.01 * (second - 1))
+    assert left == pytest.approx(100 * (0.5 - 0.38), rel=0.05)

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from lens_samples import lens_task
 from scenes import camera_at
 
-from gaussian_lens_app.methods.targets import widened
+from gaussian_lens_app.methods.targets import make_target, widened
 from gaussian_lens_app.scene import PhotoView
 
 CAMERA = camera_at(0.0, width=240)
@@ -46,3 +47,17 @@ def test_without_a_margin_it_is_the_same():
     same = widened(view(), CAMERA, 0.0)
     assert same.rect == RECT
     assert torch.equal(same.mask, view().mask)
+
+
+def test_a_cut_out_of_a_window_is_the_smaller_window(textured_board, fast_rasterizer):
+    task = lens_task(textured_board, fast_rasterizer)
+    view = task.region.views[0]
+    wide = widened(view, task.capture.photos[view.photo].camera, 0.15)
+    small, large = (make_target(task.scene, task.capture, one, fast_rasterizer, task.mode) for one in (view, wide))
+    found = large.cut(view.rect)
+    assert found.rect == small.rect != large.rect
+    assert torch.equal(found.photo, small.photo)
+    assert torch.equal(found.mask, small.mask)
+    for name in ("rgb", "alpha", "depth", "median_depth"):
+        torch.testing.assert_close(getattr(found.render, name), getattr(small.render, name))
+    assert small.cut(view.rect) is small

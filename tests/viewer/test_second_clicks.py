@@ -143,13 +143,13 @@ def test_before_and_after_can_be_compared_once_they_differ(opened):
 def test_a_box_on_nothing_promises_nothing(opened):
     viewer, session, *_ = opened
     boxed(opened)
-    assert "About" in viewer.panel.upgrade._hint.content
+    assert "new Gaussians" in viewer.panel.upgrade._hint.content
     assert tuple(viewer.panel.select._box.options) == ("Zoom to box", "Clear box")
     nothing = Region(torch.zeros(1, dtype=torch.bool), torch.zeros(1))
     viewer.box_tool.target = None
     session._set_selection(dataclasses.replace(session.selection, region=nothing))
     assert viewer.panel.upgrade._upgrade.disabled
-    assert "About" not in viewer.panel.upgrade._hint.content
+    assert "new Gaussians" not in viewer.panel.upgrade._hint.content
     assert tuple(viewer.panel.select._box.options) == ("Clear box",)
 
 
@@ -181,3 +181,60 @@ def test_work_that_cannot_be_saved_is_said_for_as_long_as_that_is_so(opened):
     viewer.desk.unsaved = "The folder /nowhere cannot be made."
     viewer.panel.refresh()
     assert "Not saved: The folder /nowhere cannot be made" in viewer.panel._facts.content
+
+
+def test_a_refusal_can_be_overruled_only_while_it_is_read(opened):
+    viewer, session, _, box = opened
+    outcome = viewer.panel.outcome
+    session.upgrade(box).result(5)
+    session._upgrade = repainting((0.2, 0.2, 0.8), accepted=False)
+    session.upgrade(box).result(5)
+    assert soon(lambda: outcome.force.visible)
+    session.undo()
+    assert soon(lambda: "Took back" in outcome.line.content)
+    viewer.panel.refresh()
+    assert not outcome.force.visible
+
+
+def test_undoing_is_told_as_what_it_does(opened):
+    viewer, session, _, box = opened
+    said = viewer.panel.outcome.line
+    session.upgrade(box).result(5)
+    session.rename_region(1, "Leaf")
+    for change, done, undone in (
+        (session.hide_region, "Hid Leaf.", "Shows Leaf again."),
+        (session.remove_region, "Removed Leaf.", "Leaf is back."),
+    ):
+        change(1)
+        assert soon(lambda done=done: said.content == done)
+        session.undo()
+        assert soon(lambda undone=undone: said.content == undone)
+        session.redo()
+        assert soon(lambda done=done: said.content == done)
+        session.undo()
+    session.undo()
+    assert soon(lambda: said.content == "Took back Leaf.")
+    session.redo()
+    assert soon(lambda: said.content == "Made Leaf again.")
+
+
+def test_another_method_tried_on_a_region_answers_where_it_was_asked_for(opened):
+    viewer, session, _, box = opened
+    visitor, regions = Visitor(), viewer.panel.regions
+    session.upgrade(box).result(5)
+    regions._tried(regions.region, "split", visitor)
+    (_, at_work), (_, gains) = visitor.told
+    assert "Sharpen" in at_work
+    assert "N flips them" in gains
+    session._upgrade = repainting((0.2, 0.2, 0.8), accepted=False)
+    regions._tried(regions.region, "split", visitor)
+    assert "not swapped in" in visitor.told[-1][0]
+
+
+def test_an_empty_intersection_is_not_called_an_empty_box(opened):
+    viewer, session, *_ = opened
+    boxed(opened)
+    nothing = Region(torch.zeros(1, dtype=torch.bool), torch.zeros(1))
+    picks = session.selection.picks * 2
+    session._set_selection(dataclasses.replace(session.selection, region=nothing, picks=picks))
+    assert "Nothing is left" in viewer.panel.select._line.content

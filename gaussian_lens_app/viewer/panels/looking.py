@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import viser
 
 from gaussian_lens_app.session.looks import Picture, turned_up
@@ -78,6 +80,7 @@ class LookingPanel:
             return
         up = turned_up(self.desk.flights.pose(client).up)
         self.desk.server.scene.set_up_direction(up)
+        self.desk.home = dataclasses.replace(self.desk.home, up=up)
         for one in self.desk.server.get_clients().values():
             one.camera.up_direction = up
         if self.desk.project is not None:

@@ -21,26 +21,44 @@ REASONS = {
 }
 
 
+UNDONE = {
+    "hide": "Shows {} again.",
+    "show": "Hid {} again.",
+    "remove": "{} is back.",
+    "flip": "Shows the other version of {} again.",
+}
+"""What undoing these steps is called; undoing others took them back."""
+AGAIN = {"undo": UNDONE, "redo": {reason: REASONS[reason] for reason in UNDONE}}
+
+
 class OutcomeLines:
     """The verdict, or what else happened, and the button that overrules a refusal."""
 
     def __init__(self, desk: Desk):
         self.desk = desk
         gui = desk.server.gui
+        self._refusal = False
+        """Whether the line tells of a refusal that can be overruled."""
         self.line = gui.add_markdown("", visible=False)
         self.force = gui.add_button(
             "Apply anyway", color="orange", visible=False, hint="Swap in what the judge refused; you can undo it."
         )
         desk.on(self.force.on_click, lambda _: desk.session.force())
 
-    def say(self, line: str) -> None:
-        """What came of the last thing that was done."""
-        self.line.content, self.line.visible = line, bool(line)
-        self.force.visible &= bool(line)  # without the verdict it would not say what it applies
+    def say(self, line: str, refusal: bool = False) -> None:
+        """What came of the last thing that was done; only a refusal can be overruled, and only while it is read."""
+        self.line.content, self.line.visible, self._refusal = line, bool(line), refusal
+        self.refresh()
 
     def scene_changed(self, event: SceneChanged) -> None:
-        if event.reason in REASONS:
-            self.say(REASONS[event.reason].format(words.plain(self.desk.session.work.title(event.edit))))
+        step, work = event.step, self.desk.session.work
+        if event.reason not in REASONS:
+            return
+        sentence = REASONS[event.reason]
+        if step is not None and event.reason in AGAIN:
+            sentence = AGAIN[event.reason].get(step.reason, sentence)
+        title = work.title(event.edit) if step is None else work.title_of(step)
+        self.say(sentence.format(words.plain(title)))
 
     def refresh(self) -> None:
-        self.force.visible = self.desk.session.refused is not None and self.line.visible
+        self.force.visible = self._refusal and self.desk.session.refused is not None

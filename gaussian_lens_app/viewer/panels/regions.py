@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import viser
 
-from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.errors import JobCancelled, MethodError
 from gaussian_lens_app.session.arrangement import UpgradedRegion
 from gaussian_lens_app.session.choices import for_boxes, for_whole_scenes
 from gaussian_lens_app.viewer import words
@@ -132,7 +132,27 @@ class RegionsPanel:
         region = self.region
         names = [choice.name for choice in self.upgrades.choices if choice.label == self._other.value]
         if region is not None and names:
-            self.desk.attempt(lambda: self.upgrades.run(names[0], again=region.number), client)
+            self.desk.attempt(lambda: self._tried(region, names[0], client), client)
+
+    def _tried(self, region: UpgradedRegion, method: str, client: viser.ClientHandle | None) -> None:
+        """The other tab shows the work and the verdict: here both are told."""
+        job = self.upgrades.run(method, again=region.number)
+        if job is None:
+            return
+        title = f"{self.desk.session.work.name(region.number)} by {method}"
+        self.desk.tell(client, title, "At work: the tab Sharpen shows how far it is.")
+        try:
+            outcome = job.result()
+        except JobCancelled:
+            return
+        told = words.gain_of(outcome.verdict)
+        if not outcome.applied:
+            self.desk.tell(client, f"{title}: not swapped in", f"{told}. On the tab Sharpen it can be applied anyway.")
+            return
+        before = region.current
+        self.desk.tell(
+            client, title, f"{told}; {before.method}: {words.gain_of(before.outcome.verdict)}. N flips them."
+        )
 
     # ---- what the session answers
 

@@ -10,6 +10,7 @@ from gaussian_lens_app.errors import JobCancelled
 from gaussian_lens_app.jobs import Job, JobState, Report
 from gaussian_lens_app.methods.base import Budget
 from gaussian_lens_app.scene import Box
+from gaussian_lens_app.session import Outcome
 from gaussian_lens_app.session.choices import Choice, choices, for_boxes
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.session.missing import worst_places
@@ -84,14 +85,16 @@ class UpgradeSection:
     def chosen(self) -> Choice | None:
         return next((choice for choice in self.choices if choice.label == self._method.value), None)
 
-    def run(self, method: str, again: int | None = None, whole: bool = False, box: Box | None = None) -> None:
+    def run(
+        self, method: str, again: int | None = None, whole: bool = False, box: Box | None = None
+    ) -> Job[Outcome] | None:
         """Upgrade the selection, a region once more, a box, or the whole scene; what is at work already is not asked
-        for twice."""
+        for twice: then there is no job."""
         session = self.desk.session
         selection, budget = session.selection, self.budget
         with self._lock:  # its first news waits until it is in the list
             if box is None and self._at_work(asked := self._asked(method, again, whole)):
-                return  # a click too many
+                return None  # a click too many
             if again is not None:
                 job = session.upgrade_again(again, method, budget)
             elif whole:
@@ -102,10 +105,11 @@ class UpgradeSection:
                 self.desk.display.untint(selection.region)  # so that the swap shows as what it is
                 job = session.upgrade(selection.box, method, budget)
             else:
-                return
+                return None
             self._add(job, asked)
             self.outcome.say("")  # what came of the last one would be taken for what comes of this one
         self.show_progress()
+        return job
 
     def _asked(self, method: str, again: int | None = None, whole: bool = False) -> Asked:
         """What an upgrade is of, and by which method."""

@@ -12,7 +12,7 @@ from gaussian_lens_app.viewer.desk import Desk
 class WholeSceneControls:
     """A method of their own, since what does best in a box is not what does best in a whole scene."""
 
-    def __init__(self, desk: Desk, choices: Sequence[Choice], start: Callable[[str], None]):
+    def __init__(self, desk: Desk, choices: Sequence[Choice], start: Callable[[str], object]):
         """`start(method)` upgrades the whole scene."""
         self._choices, self._start = for_whole_scenes(choices), start
         if not self._choices:
