@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils import _pytree, backend_registration
 
-from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, Render, RenderMode
-from gaussian_lens_app.scene import Camera, Gaussians, Rect
+from gaussian_lens_app.raster import Rasterizer, Render
+from gaussian_lens_app.scene import Camera, Gaussians
 
 NAME = "pretend"
 CARRIES = {"aten::_to_copy", "aten::copy_", "aten::_copy_from"}
@@ -198,38 +197,17 @@ class PretendRasterizer:
     def __init__(self, inner: Rasterizer):
         self.inner = inner
 
-    def render(
-        self,
-        scene: Gaussians,
-        camera: Camera,
-        *,
-        mode: RenderMode = ANTIALIASED,
-        crop: Rect | None = None,
-        background: Float[Tensor, "3"] | None = None,
-        features: Float[Tensor, "N F"] | None = None,
-        probe: Float[Tensor, "N 4"] | None = None,
-        sh_degree: int | None = None,
-        trainable: Bool[Tensor, "N"] | None = None,
-    ) -> Render:
+    def render(self, scene: Gaussians, camera: Camera, **how: Any) -> Render:
         """The image of `scene`, see `base.Rasterizer`."""
-        assert all(_is_there(one) for one in (scene.means, background, features, probe) if one is not None)
-        extra = {"background": background, "features": features, "probe": probe, "trainable": trainable}
-        extra = {name: None if one is None else one.cpu() for name, one in extra.items()}
-        drawn = self.inner.render(scene.to("cpu"), camera.to("cpu"), mode=mode, crop=crop, sh_degree=sh_degree, **extra)
+        given = [scene.means, *(one for one in how.values() if isinstance(one, Tensor))]
+        assert all(_is_there(one) for one in given)
+        here = {name: one.cpu() if isinstance(one, Tensor) else one for name, one in how.items()}
+        drawn = self.inner.render(scene.to("cpu"), camera.to("cpu"), **here)
         images = (drawn.rgb, drawn.alpha, drawn.depth, drawn.median_depth, drawn.features)
         return Render(*(None if one is None else one.to(NAME) for one in images))  # type: ignore[arg-type]
 
-    def contributions(
-        self,
-        scene: Gaussians,
-        camera: Camera,
-        weights: Float[Tensor, "h w M"],
-        *,
-        mode: RenderMode = ANTIALIASED,
-        crop: Rect | None = None,
-    ) -> Float[Tensor, "N M"]:
+    def contributions(self, scene: Gaussians, camera: Camera, weights: Tensor, **how: Any) -> Tensor:
         """Each Gaussian's summed blending weight, see `base.Rasterizer`."""
         assert _is_there(scene.means)
         assert _is_there(weights)
-        found = self.inner.contributions(scene.to("cpu"), camera.to("cpu"), weights.cpu(), mode=mode, crop=crop)
-        return found.to(NAME)
+        return self.inner.contributions(scene.to("cpu"), camera.to("cpu"), weights.cpu(), **how).to(NAME)

@@ -8,33 +8,14 @@ import numpy as np
 import pytest
 import torch
 from fakes_visitor import Visitor
-from flat import dot, flat_session, repainting, soon
+from flat import dot, repainting, soon
 
-from gaussian_lens_app.scene import Box, Kind, Patch
+from gaussian_lens_app.scene import Kind, Patch
 from gaussian_lens_app.session import Combine
 from gaussian_lens_app.upgrade import UpgradeResult
-from gaussian_lens_app.viewer import View
 from gaussian_lens_app.viewer.box_tool import PickOptions
-from gaussian_lens_app.viewer.display import camera_of
 from gaussian_lens_app.viewer.panels.help import KEYS
-from gaussian_lens_app.viewer.scripted import ScriptedBrowser
 from gaussian_lens_app.viewer.theme import set_theme
-
-EYE, CENTRE = np.array([0.0, 0.0, -3.0]), np.zeros(3)
-
-
-@pytest.fixture
-def opened():
-    """(viewer, session, browser, a box in its view)."""
-    session, _ = flat_session()
-    viewer = View(session, port=0)
-    with ScriptedBrowser(viewer.url) as browser:
-        browser.look(EYE, CENTRE)
-        browser.last_frame()
-        view = viewer.host.get_camera_state(next(iter(viewer.server.get_clients().values())))
-        yield viewer, session, browser, Box(camera_of(view, (view.width, view.height)), (100, 100, 300, 300))
-    viewer.stop()
-    session.close()
 
 
 def test_a_name_may_be_typed_letter_by_letter_with_spaces_and_from_an_empty_field(opened):

@@ -3,34 +3,14 @@
 import dataclasses
 import threading
 
-import numpy as np
 import pytest
 import torch
 from fakes_visitor import Visitor
-from flat import flat_session, repainting, soon
+from flat import repainting, soon
 
 from gaussian_lens_app.formats import load
-from gaussian_lens_app.scene import Box, Region
-from gaussian_lens_app.viewer import View
-from gaussian_lens_app.viewer.display import camera_of
+from gaussian_lens_app.scene import Region
 from gaussian_lens_app.viewer.panels import export as export_panel
-from gaussian_lens_app.viewer.scripted import ScriptedBrowser
-
-EYE, CENTRE = np.array([0.0, 0.0, -3.0]), np.zeros(3)
-
-
-@pytest.fixture
-def opened():
-    """(viewer, session, browser, a box in its view)."""
-    session, _ = flat_session()
-    viewer = View(session, port=0)
-    with ScriptedBrowser(viewer.url) as browser:
-        browser.look(EYE, CENTRE)
-        browser.last_frame()
-        view = viewer.host.get_camera_state(next(iter(viewer.server.get_clients().values())))
-        yield viewer, session, browser, Box(camera_of(view, (view.width, view.height)), (100, 100, 300, 300))
-    viewer.stop()
-    session.close()
 
 
 @pytest.fixture
@@ -218,17 +198,21 @@ def test_undoing_is_told_as_what_it_does(opened):
     assert soon(lambda: said.content == "Made Leaf again.")
 
 
-def test_another_method_tried_on_a_region_answers_where_it_was_asked_for(opened):
+def test_another_method_tried_on_a_region_answers_where_it_was_asked_for(opened, held):
     viewer, session, _, box = opened
-    visitor, regions = Visitor(), viewer.panel.regions
+    regions, line = viewer.panel.regions, viewer.panel.regions._tried_line
+    held.set()
     session.upgrade(box).result(5)
-    regions._tried(regions.region, "split", visitor)
-    (_, at_work), (_, gains) = visitor.told
-    assert "Sharpen" in at_work
-    assert "N flips them" in gains
+    held.clear()
+    trying = threading.Thread(target=regions._tried, args=(regions.region, "split"))
+    trying.start()
+    assert soon(lambda: "Sharpen shows how far" in line.content)
+    held.set()
+    trying.join(5)
+    assert "N flips them" in line.content
     session._upgrade = repainting((0.2, 0.2, 0.8), accepted=False)
-    regions._tried(regions.region, "split", visitor)
-    assert "not swapped in" in visitor.told[-1][0]
+    regions._tried(regions.region, "split")
+    assert "was not swapped in" in line.content
 
 
 def test_an_empty_intersection_is_not_called_an_empty_box(opened):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import viser
 
-from gaussian_lens_app.errors import JobCancelled, MethodError
+from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.session.arrangement import UpgradedRegion
 from gaussian_lens_app.session.choices import for_boxes, for_whole_scenes
 from gaussian_lens_app.viewer import words
@@ -41,6 +41,7 @@ class RegionsPanel:
             self._other = gui.add_dropdown("Method", labels or [NONE], disabled=not labels)
             self._try = gui.add_button("Try this too", icon=viser.Icon.SPARKLES, disabled=not labels)
             desk.on(self._try.on_click, self._try_other)
+            self._tried_line = gui.add_markdown("", visible=False)
 
     def _add_actions(self) -> None:
         desk, gui = self.desk, self.desk.server.gui
@@ -67,6 +68,7 @@ class RegionsPanel:
         for region in self.desk.session.regions:
             if work.name(region.number) == self._chosen.value:
                 self._number, self._asked = region.number, None
+                self._say("")
         self.desk.refresh()
 
     def _rename(self, client: viser.ClientHandle | None) -> None:
@@ -132,27 +134,29 @@ class RegionsPanel:
         region = self.region
         names = [choice.name for choice in self.upgrades.choices if choice.label == self._other.value]
         if region is not None and names:
-            self.desk.attempt(lambda: self._tried(region, names[0], client), client)
+            self.desk.attempt(lambda: self._tried(region, names[0]), client)
 
-    def _tried(self, region: UpgradedRegion, method: str, client: viser.ClientHandle | None) -> None:
-        """The other tab shows the work and the verdict: here both are told."""
+    def _tried(self, region: UpgradedRegion, method: str) -> None:
+        """The other tab shows the work and the verdict; here a line says that it is at work, and what came of it."""
         job = self.upgrades.run(method, again=region.number)
         if job is None:
             return
-        title = f"{self.desk.session.work.name(region.number)} by {method}"
-        self.desk.tell(client, title, "At work: the tab Sharpen shows how far it is.")
+        self._say("At work: the tab Sharpen shows how far it is.")
         try:
             outcome = job.result()
-        except JobCancelled:
-            return
-        told = words.gain_of(outcome.verdict)
-        if not outcome.applied:
-            self.desk.tell(client, f"{title}: not swapped in", f"{told}. On the tab Sharpen it can be applied anyway.")
-            return
-        before = region.current
-        self.desk.tell(
-            client, title, f"{told}; {before.method}: {words.gain_of(before.outcome.verdict)}. N flips them."
-        )
+        except BaseException:
+            self._say("")
+            raise
+        told, other = words.gain_of(outcome.verdict), words.gain_of(region.current.outcome.verdict)
+        if outcome.applied:
+            self._say(f"{words.plain(method)}: {told}, {words.plain(region.current.method)}: {other}. N flips them.")
+        else:
+            self._say(
+                f"{words.plain(method)} was not swapped in ({told}); on the tab Sharpen it can be applied anyway."
+            )
+
+    def _say(self, line: str) -> None:
+        self._tried_line.content, self._tried_line.visible = line, bool(line)
 
     # ---- what the session answers
 
