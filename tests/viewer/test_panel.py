@@ -71,6 +71,7 @@ def test_each_of_two_regions_given_one_name_can_be_chosen(opened):
     for number, name in ((1, "Leaf"), (2, "Leaf (2)"), (1, "Leaf")):
         browser.type_into(dropdown, name)
         assert soon(lambda number=number: viewer.panel.regions.region.number == number)
+        assert soon(lambda name=name: viewer.panel.regions._name.value == name)  # all of the panel shows it
 
 
 def test_the_verdict_on_the_last_upgrade_is_gone_while_the_next_one_runs(opened):

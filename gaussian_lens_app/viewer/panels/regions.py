@@ -67,8 +67,8 @@ class RegionsPanel:
         work = self.desk.session.work
         for region in self.desk.session.regions:
             if work.name(region.number) == self._chosen.value:
-                self._number, self._asked = region.number, None
                 self._say("")
+                self._number, self._asked = region.number, None
         self.desk.refresh()
 
     def _rename(self, client: viser.ClientHandle | None) -> None:
