@@ -211,14 +211,14 @@ class _Pace:
     """Seconds left if the rest goes as fast as the last part: stages differ, and the first are often the quickest."""
 
     def __init__(self, started: float):
+        self._started = started
         self._marks = collections.deque([(started, 0.0)])
         """(moment, fraction), the first of them as long ago as is looked back."""
 
     def left(self, now: float, fraction: float) -> float | None:
         """None in the first moments, which say little."""
-        started = self._marks[0][0]
         self._marks.append((now, fraction))
-        back = now - max(LOOK_BACK, (now - started) / 4)
+        back = now - max(LOOK_BACK, (now - self._started) / 4)  # in seconds hours of work do not move at all
         while len(self._marks) > 2 and self._marks[1][0] <= back:
             self._marks.popleft()
         moment, then = self._marks[0]

@@ -299,3 +299,10 @@ def test_the_time_left_follows_the_speed_of_the_last_seconds():
     for second in range(2, 40):  # ... and a hundredth in each one after
         left = pace.left(float(second), 0.5 + 0.01 * (second - 1))
     assert left == pytest.approx(100 * (0.5 - 0.38), rel=0.05)
+
+
+def test_work_of_many_minutes_has_a_time_left_too():
+    pace = _Pace(0.0)
+    told = [pace.left(float(second), second / 1200) for second in range(1, 400)]
+    assert told[-1] == pytest.approx(1200 - 399, rel=0.02)
+    assert None not in told[60:]

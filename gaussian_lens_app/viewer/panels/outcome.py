@@ -19,8 +19,6 @@ REASONS = {
     MEND: "{}. Undo takes it back.",
     CLOSE_VIEWS: "Readied for close views: needles and veils before the cameras are gone. Undo takes it back.",
 }
-
-
 UNDONE = {
     "hide": "Shows {} again.",
     "show": "Hid {} again.",
