@@ -19,6 +19,7 @@ from gaussian_lens_app.optimize.band_limit import band_limited
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Rect
 from gaussian_lens_app.select import select_region
+from gaussian_lens_app.select.misfits import misfits
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,14 @@ def _sample(
     settings: SampleSettings,
 ) -> Sample | None:
     region = select_region(scene, box, capture, rasterizer, mode=mode)
-    seen = [view for view in region.views if view.photo in context]
-    if region.count < settings.least_gaussians or len(seen) < 2:
+    wrong = {view.photo for view in misfits(scene, region.views, capture, rasterizer, mode)}
+    views = [view for view in region.views if view.photo not in wrong]
+    seen = [view for view in views if view.photo in context]
+    if region.count < settings.least_gaussians or len(seen) < 2 or viewer in wrong:
         return None
     windows = [make_target(scene, capture, view, rasterizer, mode) for view in seen[: _photos(rng, settings)]]
     windows = matched_exposures(windows, scene, capture, rasterizer, mode)
-    others = [view for view in region.views if view.photo not in context and view.photo != viewer]
+    others = [view for view in views if view.photo not in context and view.photo != viewer]
     targets = [_whole(scene, capture, viewer, box.rect, rasterizer, mode)]
     targets += [make_target(scene, capture, view, rasterizer, mode) for view in others[: settings.targets - 1]]
     stride = int(rng.choice(settings.strides))

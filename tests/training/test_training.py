@@ -16,7 +16,7 @@ from gaussian_lens_app.training.data import DataSettings, Stream, files, make_pr
 from gaussian_lens_app.training.lens import LensTrainee
 from gaussian_lens_app.training.release import release
 from gaussian_lens_app.training.run import Run, RunSettings
-from gaussian_lens_app.training.samples import SampleSettings, load_samples, save_samples
+from gaussian_lens_app.training.samples import SampleSettings, load_samples, random_samples, save_samples
 from gaussian_lens_app.training.scaffolds import ScaffoldSettings, pixel_aligned, random_scaffold
 from gaussian_lens_app.training.settings import LensSettings
 from gaussian_lens_app.training.step import lighter, make_ready, run_sample
@@ -68,6 +68,23 @@ def test_targets_are_photos_that_the_method_does_not_see(folder):
         seen = {window.name for window in sample.inputs.windows}
         assert seen.isdisjoint(target.name for target in sample.targets)
         assert len(seen) >= 2
+
+
+def test_a_photo_that_contradicts_the_scene_neither_teaches_nor_measures(textured_board, fast_rasterizer):
+    photos = list(textured_board.capture.photos)
+    names = [photo.name for photo in photos]
+    settings = SampleSettings(boxes=4, sides=(0.3, 0.4), least_gaussians=5)
+    for wrong in (1, 4):  # one of those that a method may see, one of those that it is measured on
+        negative = dataclasses.replace(photos[wrong], source=255 - photos[wrong].load())
+        changed = tuple(negative if i == wrong else photo for i, photo in enumerate(photos))
+        capture = dataclasses.replace(textured_board.capture, photos=changed)
+        rng = np.random.default_rng(0)
+        samples = list(
+            random_samples(textured_board.truth, capture, (0, 1, 2, 3), 4.0, rng, fast_rasterizer, settings)
+        )
+        used = {window.name for sample in samples for window in (*sample.inputs.windows, *sample.targets)}
+        assert names[wrong] not in used
+        assert used >= {names[0], names[5]}
 
 
 def test_samples_come_back_as_they_were_kept(folder, tmp_path):
