@@ -43,6 +43,12 @@ class Verdict:
     photo: str | None
     sentence: str
 
+    def beats(self, other: Verdict) -> bool:
+        """Whether this gains more than `other` on the same photo, by more than their noise."""
+        if self.photo is None or self.photo != other.photo or self.gain_db is None or other.gain_db is None:
+            return False
+        return self.gain_db - other.gain_db > max(self.noise_db or 0.0, other.noise_db or 0.0)
+
 
 def judge(
     before: Gaussians,

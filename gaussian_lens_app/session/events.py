@@ -69,6 +69,8 @@ class Outcome:
     removed: int
     """Gaussians taken out for nothing."""
     seconds: float
+    beaten_by: str | None = None
+    """Method of the region's version that is better and stays shown; this one is another version to flip to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,8 @@ class SceneChanged:
 
     scene: Gaussians
     reason: str
-    """upgrade, force, undo, redo, hide, show, flip, remove, delete, mend or close views."""
+    """upgrade, beside (another version, not shown), force, undo, redo, hide, show, flip, remove, delete, mend or close
+    views."""
     edit: Edit
     step: Step | None = None
     """The step that was made, undone or redone, where that is known."""

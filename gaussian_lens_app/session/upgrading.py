@@ -141,10 +141,13 @@ class Upgrades(State):
         return outcome
 
     def _land(self, proposal: Proposal) -> Outcome:
-        """Swap the upgrade in, or keep it aside when the judge refused it."""
+        """Swap the upgrade in, put it beside a better version, or keep it aside when the judge refused it."""
         with self._lock:
             before_landing()
-            if proposal.verdict.accepted:
+            better = self.work.better_shown(proposal)
+            if proposal.verdict.accepted and better is not None:
+                outcome = self._applied(self.work.put_beside(proposal, "beside", better), "beside")
+            elif proposal.verdict.accepted:
                 outcome = self._apply(proposal, "upgrade")
             else:
                 self.refused = proposal
@@ -153,8 +156,10 @@ class Upgrades(State):
         return outcome
 
     def _apply(self, proposal: Proposal, reason: str) -> Outcome:
-        self.last = self.work.apply(proposal, reason)
-        self.refused = None
-        assert self.last.edit is not None
-        self._swapped(reason, self.last.edit)
-        return self.last
+        return self._applied(self.work.apply(proposal, reason), reason)
+
+    def _applied(self, outcome: Outcome, reason: str) -> Outcome:
+        self.last, self.refused = outcome, None
+        assert outcome.edit is not None
+        self._swapped(reason, outcome.edit)
+        return outcome

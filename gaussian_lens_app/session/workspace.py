@@ -130,23 +130,46 @@ class Workspace:
 
     def apply(self, proposal: Proposal, reason: str) -> Outcome:
         """A new region, or a further alternative of an old one, in force."""
+        number, edit, edited, edits = self._made(proposal)
+        region, outcome = self._with_version(number, proposal, edit)
+        region = dataclasses.replace(region, chosen=len(region.alternatives) - 1, shown=True)
+        after = dataclasses.replace(self.arrangement.with_region(region), edits=(*edits, edit))
+        self._enter_new(Step(reason, edit, self.arrangement, after), edit.redo(edited))
+        return outcome
+
+    def better_shown(self, proposal: Proposal) -> Alternative | None:
+        """The version of its region that is shown and beats it."""
+        if proposal.region is None:
+            return None
+        region = self.arrangement.region(proposal.region)
+        beaten = region.shown and region.current.outcome.verdict.beats(proposal.verdict)
+        return region.current if beaten else None
+
+    def put_beside(self, proposal: Proposal, reason: str, better: Alternative) -> Outcome:
+        """A further alternative of a region; the better one stays in force."""
+        number, edit, _, _ = self._made(proposal)
+        region, outcome = self._with_version(number, proposal, edit)
+        self._enter_new(Step(reason, edit, self.arrangement, self.arrangement.with_region(region)), self.edited)
+        return dataclasses.replace(outcome, beaten_by=better.method)
+
+    def _made(self, proposal: Proposal) -> tuple[int, Edit, Edited, tuple[Edit, ...]]:
+        """(region's number, the edit, the scene it is made for, the edits in force there)."""
         number, arrangement = proposal.region, self.arrangement
         if number is None:
             number = max((region.number for region in arrangement.regions), default=0) + 1
             number = max(number, max(self.names, default=0) + 1)
-            region = UpgradedRegion(number, proposal.box, ())
         else:
-            region = arrangement.region(number)
             self._refuse_dependents(number, "tried again")
-            arrangement = arrangement.without([region.key])
+            arrangement = arrangement.without([arrangement.region(number).key])
         edited, edits = walk(self.edited, self.arrangement.edits, arrangement.edits)
-        edit = proposal.edit(edited, self.next_key, self.next_id, number)
-        outcome = proposal.outcome(edit)
-        alternatives = (*region.alternatives, Alternative(proposal.method, outcome, edit))
-        region = dataclasses.replace(region, alternatives=alternatives, chosen=len(alternatives) - 1, shown=True)
-        after = dataclasses.replace(arrangement.with_region(region), edits=(*edits, edit))
-        self._enter_new(Step(reason, edit, self.arrangement, after), edit.redo(edited))
-        return outcome
+        return number, proposal.edit(edited, self.next_key, self.next_id, number), edited, edits
+
+    def _with_version(self, number: int, proposal: Proposal, edit: Edit) -> tuple[UpgradedRegion, Outcome]:
+        """The region, new or as it is, with a version more that is not chosen yet."""
+        there = {region.number: region for region in self.arrangement.regions}
+        region, outcome = there.get(number, UpgradedRegion(number, proposal.box, ())), proposal.outcome(edit)
+        versions = (*region.alternatives, Alternative(proposal.method, outcome, edit))
+        return dataclasses.replace(region, alternatives=versions), outcome
 
     def delete(self, rows: Bool[Tensor, "N"], name: str) -> Edit:
         """Rows taken out by hand."""

@@ -77,8 +77,8 @@ class Panel:
         ]
         for label, key, action in keys:
             desk.on(gui.add_command(label, hotkey=key).on_trigger, action)
-        desk.on(gui.add_command("Undo", hotkey="Z", modifier="cmd/ctrl").on_trigger, self.compare.undo)
-        desk.on(gui.add_command("Redo", hotkey="Z", modifier="cmd/ctrl+shift").on_trigger, self.compare.redo)
+        desk.on(gui.add_command("Undo", hotkey="Z", modifier="cmd/ctrl").on_trigger, self.upgrade.steps.undo)
+        desk.on(gui.add_command("Redo", hotkey="Z", modifier="cmd/ctrl+shift").on_trigger, self.upgrade.steps.redo)
 
     def _never_mind(self, client: viser.ClientHandle | None) -> None:
         """What Escape does: no list of keys, no box to be dragged."""

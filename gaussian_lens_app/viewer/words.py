@@ -27,7 +27,7 @@ def facts(
     unsaved: str | None = None,
 ) -> str:
     """The scene in a few lines, with what its readers found worth saying."""
-    lines = [f"**{plain(name)}** · {len(scene):,} Gaussians", _photos(capture)]
+    lines = [f"**{plain(name)}** · {gaussians(len(scene))}", _photos(capture)]
     if project is not None:
         saved = "saved in" if project.told is None else f"⚠ {plain(str(project.told))} Not saved in"
         lines.append(f"{saved} *{plain(project.folder.name)}*")
@@ -62,7 +62,7 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
         return "Nothing is drawn in this box: drag another."
     views = len(selection.region.views)
     seen = f", seen in {views} photo{'s' * (views != 1)}" if views else ""
-    return f"**{selection.region.count:,} Gaussians selected**{seen}"
+    return f"**{gaussians(selection.region.count)} selected**{seen}"
 
 
 def suggestions_line(count: int | None) -> str:
@@ -86,10 +86,10 @@ def method_lines(choice: Choice | None, estimate: Estimate | None = None) -> str
 
 def _estimated(estimate: Estimate) -> str:
     """One line; empty where nothing is known."""
-    seconds, gaussians = estimate.seconds, estimate.gaussians
-    known = [] if seconds is None else [f"about **{_seconds(seconds)}**"]
-    if gaussians is not None:
-        known.append(f"at most {gaussians:,} new Gaussians" if gaussians else "no new Gaussians")
+    known = [] if estimate.seconds is None else [f"about **{_seconds(estimate.seconds)}**"]
+    if estimate.gaussians is not None:
+        new = "no" if estimate.gaussians == 0 else f"at most {estimate.gaussians:,}"
+        known.append(f"{new} new Gaussians")
     return f"{known[0][0].upper()}{', '.join(known)[1:]}." if known else ""
 
 
@@ -116,7 +116,9 @@ def outcome_line(outcome: Outcome) -> str:
     verdict = outcome.verdict
     gain = "" if verdict.gain_db is None else f" **{_db(verdict.gain_db)}**"
     head = f"✔ Swapped in{gain}" if outcome.applied else f"✖ Not swapped in{gain}"
-    if outcome.applied and not verdict.accepted:
+    if outcome.beaten_by is not None:
+        head = f"✔ Kept as another version{gain}; {plain(outcome.beaten_by)}, which is better, stays shown"
+    elif outcome.applied and not verdict.accepted:
         head = f"✔ Swapped in at your word{gain}"
     numbers = {"new": outcome.added, "changed": outcome.changed, "gone": outcome.removed}
     counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
@@ -182,7 +184,7 @@ def region_list(session: Session) -> str:
 def region_details(session: Session, region: UpgradedRegion) -> str:
     """What one region cost and brought."""
     outcome = region.current.outcome
-    numbers = f"{outcome.added:,} Gaussians added, {outcome.changed:,} changed, {outcome.seconds:.1f} s"
+    numbers = f"{gaussians(outcome.added)} added, {outcome.changed:,} changed, {outcome.seconds:.1f} s"
     above = session.work.dependents(region.number)
     stand = "stands" if len(above) == 1 else "stand"
     stands = f"  \n{plain(' and '.join(above))} {stand} on it." if above else ""
@@ -190,6 +192,14 @@ def region_details(session: Session, region: UpgradedRegion) -> str:
     if not outcome.verdict.accepted:
         sentence = f"Applied at your word. {sentence}"
     return f"{plain(sentence)}  \n{numbers}{stands}"
+
+
+def name_line(typed: str, given: str) -> str:
+    """Told below the field, which is left alone while somebody types there; empty where the name is as typed."""
+    if not typed.strip() or given == typed.strip():
+        return ""
+    why = "longer names are cut" if typed.strip().startswith(given) else "that name is taken"
+    return f"Called *{plain(given)}*: {why}."
 
 
 def version_label(index: int, one: Alternative) -> str:
@@ -223,6 +233,11 @@ def size_of(path: Path) -> str:
     """A file's size for people."""
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{max(1, round(size / 1e3))} kB"
+
+
+def gaussians(count: int) -> str:
+    """So many of them."""
+    return f"{count:,} Gaussian{'s' * (count != 1)}"
 
 
 def _seconds(seconds: float) -> str:

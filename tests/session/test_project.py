@@ -1,5 +1,6 @@
 """A project's folder holds the session after its last finished step, whatever ended the process."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import BOX, Scripted, patch_of, random_scene, result_of, same_bits
+from fakes import BOX, GOOD, Scripted, patch_of, random_scene, result_of, same_bits
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import BadFile, DeviceError, FileError
+from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.session import project as project_module
@@ -74,6 +76,23 @@ def test_a_reopened_project_is_as_it_was_left(worked):
     session.show_region(3)
     assert same_bits(again.scene, session.scene)
     again.close()
+
+
+def test_a_version_beside_the_shown_one_can_be_flipped_to_after_reopening(scene, tmp_path):
+    better = Verdict(True, True, 3.9, 0.1, GOOD.photo, "Sharper: +3.90 dB.")
+    session = session_on(
+        scene, lambda request: dataclasses.replace(replacing([0], 1)(request), verdict=better), replacing([0, 1], 2)
+    )
+    project = new_project(tmp_path / "work", scene, None, session)
+    session.upgrade(BOX).result(5)
+    assert session.upgrade_again(1, "fit-only").result(5).beaten_by == "refine"
+    again, _ = open_project(project.folder, "cpu")
+    assert same_bits(again.scene, session.scene)
+    for one in (session, again):
+        one.flip_region(1, 1)
+    assert same_bits(again.scene, session.scene)
+    for one in (session, again):
+        one.close()
 
 
 def test_names_that_an_older_project_gave_twice_are_told_apart(worked):

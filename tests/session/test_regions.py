@@ -1,10 +1,13 @@
 """Regions can be hidden, removed, flipped and named, in any order, and undo takes all of it back bit for bit."""
 
+import dataclasses
+
 import pytest
 import torch
 from fakes import BAD, BOX, Scripted, patch_of, random_scene, result_of, same_bits, session_of
 
 from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.scene import Kind
 from gaussian_lens_app.session import RegionsChanged
 
@@ -127,6 +130,55 @@ def test_alternatives_of_a_region_start_from_the_same_scene_and_can_be_flipped()
     assert same_bits(session.scene, two)
     session.undo()
     assert same_bits(session.scene, one)
+    session.close()
+
+
+def judged(make, gain, photo="photo_02.png", noise=0.2):
+    """The same result with another verdict."""
+    verdict = Verdict(True, True, gain, noise, photo, f"Sharper: {gain:+.2f} dB.")
+    return lambda request: dataclasses.replace(make(request), verdict=verdict)
+
+
+def tried_after(first, second, hidden=False):
+    session = session_of(random_scene(10), Scripted(first, second))
+    session.upgrade(BOX, "refine").result(5)
+    before = session.scene
+    if hidden:
+        session.hide_region(1)
+    return session, before, session.upgrade_again(1, "fit-only").result(5)
+
+
+def test_a_version_that_is_worse_than_the_shown_one_waits_beside_it():
+    session, before, outcome = tried_after(judged(replacing([0], 1), 3.9), judged(replacing([0, 1], 2), 1.2))
+    assert outcome.applied
+    assert outcome.beaten_by == "refine"
+    assert same_bits(session.scene, before)
+    assert [one.method for one in session.regions[0].alternatives] == ["refine", "fit-only"]
+    assert session.regions[0].chosen == 0
+    session.flip_region(1, 1)
+    assert not same_bits(session.scene, before)
+    session.flip_region(1, 0)
+    assert same_bits(session.scene, before)
+    for _ in range(3):
+        session.undo()
+    assert len(session.regions[0].alternatives) == 1
+    session.redo()
+    assert len(session.regions[0].alternatives) == 2
+    assert same_bits(session.scene, before)
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("gain", "photo", "hidden"),
+    [(3.8, "photo_02.png", False), (1.2, "photo_03.png", False), (1.2, "photo_02.png", True)],
+    ids=["within the noise", "measured on another photo", "nothing shown"],
+)
+def test_a_version_that_no_shown_one_beats_is_swapped_in(gain, photo, hidden):
+    second = judged(replacing([0, 1], 2), gain, photo)
+    session, before, outcome = tried_after(judged(replacing([0], 1), 3.9), second, hidden)
+    assert outcome.beaten_by is None
+    assert session.regions[0].chosen == 1
+    assert not same_bits(session.scene, before)
     session.close()
 
 

@@ -79,9 +79,7 @@ def test_a_photo_that_contradicts_the_scene_neither_teaches_nor_measures(texture
         changed = tuple(negative if i == wrong else photo for i, photo in enumerate(photos))
         capture = dataclasses.replace(textured_board.capture, photos=changed)
         rng = np.random.default_rng(0)
-        samples = list(
-            random_samples(textured_board.truth, capture, (0, 1, 2, 3), 4.0, rng, fast_rasterizer, settings)
-        )
+        samples = list(random_samples(textured_board.truth, capture, (0, 1, 2, 3), 4.0, rng, fast_rasterizer, settings))
         used = {window.name for sample in samples for window in (*sample.inputs.windows, *sample.targets)}
         assert names[wrong] not in used
         assert used >= {names[0], names[5]}

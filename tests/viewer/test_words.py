@@ -4,6 +4,7 @@ import dataclasses
 import re
 from types import SimpleNamespace
 
+import pytest
 import torch
 from flat import dot, flat_session
 from scenes import camera_at
@@ -23,7 +24,7 @@ from gaussian_lens_app.viewer.panels.help import FIRST_RUN
 def test_the_facts_name_the_scene_its_size_and_that_photos_are_missing():
     line = words.facts("my_scene.ply", dot((1, 0, 0)), None)
     assert "my\\_scene.ply" in line
-    assert "1 Gaussians" in line
+    assert "1 Gaussian" in line
     assert "--capture" in line
 
 
@@ -88,6 +89,31 @@ def test_the_outcome_gives_the_verdict_with_its_number_whatever_it_was():
     assert "-0.7 dB" in refused
     forced = words.outcome_line(Outcome("refine 1", bad, True, None, 1200, 3, 0, 4.2))
     assert "at your word" in forced
+
+
+def test_a_version_that_waits_beside_a_better_one_is_not_said_to_be_swapped_in():
+    good = Verdict(True, True, 1.2, 0.2, "a.jpg", "Sharper: +1.20 dB (noise 0.20) on a.jpg.")
+    line = words.outcome_line(Outcome("fit-only 2", good, True, None, 12, 3, 0, 4.2, beaten_by="refine"))
+    assert "Swapped in" not in line
+    assert "refine, which is better, stays shown" in line
+
+
+@pytest.mark.parametrize(
+    ("typed", "given", "told"),
+    [
+        ("Leaf", "Leaf (2)", "Called *Leaf \\(2\\)*: that name is taken."),
+        (" Leaf ", "Leaf", ""),
+        ("", "Region 1", ""),
+        ("A" * 70, "A" * 60, f"Called *{'A' * 60}*: longer names are cut."),
+    ],
+)
+def test_a_name_that_is_not_as_typed_is_said_below_the_field(typed, given, told):
+    assert words.name_line(typed, given) == told
+
+
+def test_one_gaussian_is_one():
+    assert words.gaussians(1) == "1 Gaussian"
+    assert words.gaussians(1200) == "1,200 Gaussians"
 
 
 def test_a_refusal_is_said_once_and_not_of_what_was_forced():

@@ -10,7 +10,7 @@ from gaussian_lens_app.viewer.desk import Desk
 
 
 class CompareSection:
-    """Undo and redo, and the switches between before and after."""
+    """The switches between before and after."""
 
     def __init__(self, desk: Desk):
         self.desk = desk
@@ -30,28 +30,6 @@ class CompareSection:
             desk.on(self._split_on.on_update, lambda client: self._set_split() if client else None)
             self._split = gui.add_slider("Position", 0.02, 0.98, 0.01, 0.5, visible=False)
             desk.on(self._split.on_update, lambda client: self._set_split() if client else None)
-            self._steps = gui.add_button_group("Steps", ["Undo", "Redo"], visible=False)
-            desk.on(self._steps.on_click, self._step)
-
-    def _step(self, client: viser.ClientHandle | None) -> None:
-        if self._steps.value == "Undo":
-            self.undo(client)
-        else:
-            self.redo(client)
-
-    def undo(self, client: viser.ClientHandle | None) -> None:
-        session = self.desk.session
-        if session.can_undo:
-            self.desk.attempt(session.undo, client)
-        else:
-            self.desk.tell(client, "Nothing to undo", "The scene is as it was opened.")
-
-    def redo(self, client: viser.ClientHandle | None) -> None:
-        session = self.desk.session
-        if session.can_redo:
-            self.desk.attempt(session.redo, client)
-        else:
-            self.desk.tell(client, "Nothing to redo", "Nothing was undone since the last change.")
 
     def toggle_before(self, client: viser.ClientHandle | None) -> None:
         """The scene without upgrades (readied for close views, where it was), or as it is."""
@@ -90,8 +68,7 @@ class CompareSection:
             self.desk.display.set(before=False)  # who changes the scene wants to see it
 
     def refresh(self) -> None:
-        session, looks, same = self.desk.session, self.desk.display.looks, self._same
-        self._steps.visible = session.can_undo or session.can_redo
+        looks, same = self.desk.display.looks, self._same
         self._before.disabled = not looks.before and same
         self._split_on.disabled = not self._split_on.value and same
         self._before.label = "Show after" if looks.before else "Show before"

@@ -15,6 +15,7 @@ REASONS = {
     "show": "Shows {} again.",
     "remove": "Removed {}.",
     "flip": "Shows {} instead.",
+    "beside": "{} has another version.",
     "delete": "{}.",
     MEND: "{}. Undo takes it back.",
     CLOSE_VIEWS: "Readied for close views: needles and veils before the cameras are gone. Undo takes it back.",
@@ -24,6 +25,7 @@ UNDONE = {
     "show": "Hid {} again.",
     "remove": "{} is back.",
     "flip": "Shows the other version of {} again.",
+    "beside": "{} has one version less.",
 }
 """What undoing these steps is called; undoing others took them back."""
 AGAIN = {"undo": UNDONE, "redo": {reason: REASONS[reason] for reason in UNDONE}}

@@ -53,6 +53,7 @@ class RegionsPanel:
         desk.on(self._remove.on_click, lambda client: self._take_out("remove", client))
         self._name = gui.add_text("Name", "")
         desk.on(self._name.on_update, self._rename)
+        self._name_line = gui.add_markdown("", visible=False)
 
     # ---- what the user asks
 
@@ -149,7 +150,10 @@ class RegionsPanel:
             raise
         told, other = words.gain_of(outcome.verdict), words.gain_of(region.current.outcome.verdict)
         if outcome.applied:
-            self._say(f"{words.plain(method)}: {told}, {words.plain(region.current.method)}: {other}. N flips them.")
+            stays = " The better one stays shown." if outcome.beaten_by else ""
+            self._say(
+                f"{words.plain(method)}: {told}, {words.plain(region.current.method)}: {other}.{stays} N flips them."
+            )
         else:
             self._say(
                 f"{words.plain(method)} was not swapped in ({told}); on the tab Sharpen it can be applied anyway."
@@ -181,6 +185,8 @@ class RegionsPanel:
         self._details.content = words.region_details(session, region)
         if self._named != region.number:
             self._named, self._name.value = region.number, session.work.name(region.number)
+        self._name_line.content = words.name_line(self._name.value, session.work.name(region.number))
+        self._name_line.visible = bool(self._name_line.content)
         asked = self._asked[0] if self._asked is not None and self._asked[1] == region.number else None
         above, built = session.work.dependents(region.number), session.work.standing_on(region.number)
         hide = f"Hide with {' and '.join(above)}" if asked == "hide" and above else "Hide it"

@@ -17,6 +17,7 @@ from gaussian_lens_app.session.missing import worst_places
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.panels.outcome import OutcomeLines
+from gaussian_lens_app.viewer.panels.steps import StepButtons
 from gaussian_lens_app.viewer.panels.whole_scene import WholeSceneControls
 
 WORST = "Looking for the worst places"
@@ -50,7 +51,7 @@ class UpgradeSection:
             desk.on(self._cancel.on_click, lambda _: self._stop())
             self._cancel_all = gui.add_button("Cancel all", color="red", visible=False)
             desk.on(self._cancel_all.on_click, lambda _: self._stop_all())
-            self.outcome = OutcomeLines(desk)
+            self.outcome, self.steps = OutcomeLines(desk), StepButtons(desk)
             without_photos = desk.session.capture is None  # then open: most methods are missing, and it says why
             with gui.add_folder("More ways to upgrade", expand_by_default=without_photos):
                 self._add_ways(budget)
@@ -197,6 +198,7 @@ class UpgradeSection:
         self._upgrade.disabled = not self._can_start()
         self._worst.visible = session.capture is not None and chosen is not None
         self.outcome.refresh()
+        self.steps.refresh()
 
     @property
     def _nothing(self) -> bool:
