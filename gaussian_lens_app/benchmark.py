@@ -65,6 +65,8 @@ class EvaluateSettings:
     """Test photos have at most so many pixels on the longer side."""
     low_long_side: int = 400
     """Size of the photos that the input scene was made from."""
+    camera_error: float = 0.0
+    """Cameras of context photos are wrong by so many pixels (standard deviation), beside what they are wrong by anyway."""
     full_steps: int = FullSettings.steps
     """Optimisation steps of `full`."""
     device: str = "auto"
@@ -158,10 +160,23 @@ def _split(capture: Capture, settings: EvaluateSettings) -> tuple[Capture, Captu
             f"With --holdout {every}:{offset} the {len(capture)} photos leave {len(context)} context and {len(test)} "
             "test photos: choose another holdout."
         )
+    context = context.with_long_side(min(MAX_LONG_SIDE, settings.photo_long_side or MAX_LONG_SIDE))
     return (
-        context.with_long_side(min(MAX_LONG_SIDE, settings.photo_long_side or MAX_LONG_SIDE)),
+        misplaced(context, settings.camera_error, settings.seed),
         test.with_long_side(min(MAX_LONG_SIDE, settings.test_long_side or MAX_LONG_SIDE)),
     )
+
+
+def misplaced(capture: Capture, pixels: float, seed: int) -> Capture:
+    """The capture with each camera's principal point moved at random, so many pixels in each direction."""
+    if pixels == 0:
+        return capture
+    generator = torch.Generator().manual_seed(seed)
+    moved = tuple(
+        dataclasses.replace(photo, camera=photo.camera.shifted(pixels * torch.randn(2, generator=generator)))
+        for photo in capture.photos
+    )
+    return dataclasses.replace(capture, photos=moved)
 
 
 def _all_rows(

@@ -43,6 +43,8 @@ class Evaluate:
     """Measure on test photos of at most so many pixels on the longer side."""
     low_long_side: int = 400
     """Size of the photos that the scene was made from."""
+    camera_error: float = 0.0
+    """Make the cameras of context photos wrong by so many pixels."""
     full_steps: int = 2000
     """Optimisation steps of full."""
     device: Device = "auto"

@@ -61,6 +61,8 @@ class LensSettings:
     """Leave Gaussians as they were where a photo kept out got worse."""
     exposure: bool = True
     """Match each photo's brightness to the others' first."""
+    align: bool = True
+    """And each photo's camera to the scene, by the few pixels it is away from there."""
     glimpses: bool = True
     """Look at, and fit to, the photos kept out as small as the scene has seen them."""
     weights: Path | None = None
@@ -168,7 +170,7 @@ class GaussianLens:
         margin = self.settings.margin if refine else 0.0
         chosen = [*kept, *(widened(view, photos[view.photo].camera, margin) for view in views)]
         glimpses = glimpses_of(task, kept) if self.settings.glimpses else []
-        windows = windows_of(task, chosen, glimpses, self.settings.exposure)
+        windows = windows_of(task, chosen, glimpses, self.settings.exposure, self.settings.align)
         fitted = windows[len(kept) : len(chosen)]
         inner = [window.cut(view.rect) for window, view in zip(fitted, views, strict=True)]
         return Windows(fitted, windows[: len(kept)], windows[len(chosen) :]), inner

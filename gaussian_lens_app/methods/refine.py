@@ -47,6 +47,8 @@ class RefineSettings:
     """Leave as they were those Gaussians where photos kept out of the fit got worse."""
     exposure: bool = True
     """Match each photo's brightness to the scene's first."""
+    align: bool = True
+    """And each photo's camera to the scene, by the few pixels it is away from there."""
     glimpses: bool = True
     """Fit also to the photos kept out, as small as the scene has seen them."""
     margin: float = 0.15
@@ -102,7 +104,7 @@ class Refine:
         glimpses = (
             glimpses_of(task, [views[rank] for rank in kept]) if self.settings.fit and self.settings.glimpses else []
         )
-        windows = windows_of(task, chosen, glimpses, self.settings.exposure)
+        windows = windows_of(task, chosen, glimpses, self.settings.exposure, self.settings.align)
         return Windows(windows[len(kept) : len(chosen)], windows[: len(kept)], windows[len(chosen) :])
 
     def _insert(self, task: Task, targets: list[Target], report: Report) -> Gaussians:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
 from gaussian_lens_app.jobs.report import Report, silent, within
+from gaussian_lens_app.methods.alignment import shift_between
 from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
@@ -95,6 +96,26 @@ def make_target(
     return Target(photo.name, camera, view.rect, pixels, view.mask.to(scene.device), render)
 
 
+RING_WEIGHT = 0.3
+"""What is beside the region tells of a photo's place too, but may lie at another depth."""
+
+
+def in_place(target: Target, scene: Gaussians, rasterizer: Rasterizer, mode: RenderMode) -> Target:
+    """The window with its camera turned by the few pixels that the photo is away from where the scene shows things.
+
+    Cameras found from photos are right to a pixel or so of these; a fit to several blurs what they show by as much.
+    A turn of the camera by so little is a shift of its principal point.
+    """
+    weight = torch.where(target.mask, 1.0, RING_WEIGHT) * target.render.alpha
+    shift = shift_between(target.photo, target.render.rgb, weight)
+    if not bool(shift.any()):
+        return target
+    camera = target.camera.shifted(shift)
+    with torch.no_grad():
+        render = rasterizer.render(scene, camera, mode=mode, crop=target.rect)
+    return dataclasses.replace(target, camera=camera, render=render)
+
+
 def surroundings(scene: Gaussians, selected: Bool[Tensor, "N"], windows: Sequence[Target]) -> Gaussians:
     """The Gaussians that are not selected and may show in one of the windows."""
     visible = torch.zeros_like(selected)
@@ -108,9 +129,11 @@ def windows_of(
     views: Sequence[PhotoView],
     glimpses: Sequence[Glimpse] = (),
     exposure: bool = True,
+    align: bool = False,
     report: Report = silent,
 ) -> list[Target]:
-    """The windows of `views`, then those of `glimpses`; `exposure`: each photo's brightness matched to the others'."""
+    """The windows of `views`, then those of `glimpses`; `exposure`: each photo's brightness matched to the others';
+    `align`: each photo's camera to the scene."""
     capture = task.capture
     assert capture is not None
     small = Capture(tuple(glimpse.photo for glimpse in glimpses))
@@ -119,7 +142,8 @@ def windows_of(
     windows = []
     for photos, view in own:
         report("Reading the photos", len(windows) / len(own) * (0.5 if exposure else 1.0))
-        windows.append(make_target(task.scene, photos, view, task.rasterizer, task.mode))
+        window = make_target(task.scene, photos, view, task.rasterizer, task.mode)
+        windows.append(in_place(window, task.scene, task.rasterizer, task.mode) if align else window)
     if not exposure:
         return windows
     both = dataclasses.replace(capture, photos=capture.photos + small.photos)

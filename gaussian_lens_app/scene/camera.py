@@ -55,6 +55,12 @@ class Camera:
         factor = pixels / max(self.width, self.height)
         return self.resized(max(1, round(self.width * factor)), max(1, round(self.height * factor)))
 
+    def shifted(self, pixels: Float[Tensor, "2"]) -> Camera:
+        """Shows everything so many pixels further right and down: what a turn by so little does."""
+        K = self.K.clone()
+        K[:2, 2] += pixels.to(K)
+        return dataclasses.replace(self, K=K)
+
     def cropped(self, rect: Rect) -> Camera:
         """A camera of its own for a window of this one (the rasterizers take `crop=` instead, which is exact)."""
         x0, y0, x1, y1 = rect

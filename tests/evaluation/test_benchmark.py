@@ -134,6 +134,20 @@ def test_smaller_photos_can_be_asked_for(folder):
     assert {photo.camera.width for photo in test.photos} == {48}
 
 
+def test_cameras_of_photos_that_methods_see_can_be_made_wrong(folder):
+    run = settings(folder, camera_error=2.0, seed=3)
+    (right, test), (wrong, same) = (
+        benchmark._split(benchmark.load_capture(run.capture), one)
+        for one in (dataclasses.replace(run, camera_error=0.0), run)
+    )
+    off = torch.stack([b.camera.K - a.camera.K for a, b in zip(right.photos, wrong.photos, strict=True)])[:, :2, 2]
+    assert 0.5 < float(off.square().mean().sqrt()) < 4
+    assert len(off.unique(dim=0)) == len(off)
+    assert all(torch.equal(a.camera.K, b.camera.K) for a, b in zip(test.photos, same.photos, strict=True))
+    again, _ = benchmark._split(benchmark.load_capture(run.capture), run)
+    assert all(torch.equal(a.camera.K, b.camera.K) for a, b in zip(wrong.photos, again.photos, strict=True))
+
+
 def test_an_unknown_method_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(MethodError, match="sharpen"):
         evaluate(settings(tmp_path, methods=("sharpen",)), rasterizer=RASTERIZER)

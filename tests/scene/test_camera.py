@@ -28,6 +28,12 @@ def test_a_crop_moves_the_principal_point_only(camera):
     assert (cropped.width, cropped.height) == (200, 200)
 
 
+def test_a_shift_moves_what_is_shown_by_so_many_pixels(camera):
+    points = camera.unproject(torch.tensor([[3.0, 4.0], [7.5, 2.0]]), torch.tensor([2.0, 5.0]))
+    moved, _ = camera.shifted(torch.tensor([1.5, -0.5])).project(points)
+    assert torch.allclose(moved, torch.tensor([[4.5, 3.5], [9.0, 1.5]]), atol=1e-4)
+
+
 def test_resizing_scales_every_pixel_position(camera):
     points = torch.randn(20, 3) + torch.tensor([0, 0, 6.0])
     half = camera.with_long_side(320)
