@@ -66,7 +66,7 @@ class EvaluateSettings:
     low_long_side: int = 400
     """Size of the photos that the input scene was made from."""
     camera_error: float = 0.0
-    """Cameras of context photos are wrong by so many pixels (standard deviation), beside what they are wrong by anyway."""
+    """Cameras of context photos are made wrong by so many pixels (standard deviation)."""
     full_steps: int = FullSettings.steps
     """Optimisation steps of `full`."""
     device: str = "auto"
