@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gaussian_lens_app.methods.alignment import placed
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView
@@ -60,10 +61,17 @@ def judge(
     settings: JudgeSettings | None = None,
     glimpsed: bool = False,
 ) -> Verdict:
-    """The verdict of one photo that the upgrade has not seen; `glimpsed`: only as small as the scene had."""
+    """The verdict of one photo that the upgrade has not seen; `glimpsed`: only as small as the scene had.
+
+    Its camera is put where the scene before the upgrade shows the same: a pixel's error would speak for blur.
+    """
     settings = settings or JudgeSettings()
     photo = capture.photos[view.photo]
-    errors = [_squared_error(scene, photo, view, rasterizer, mode) for scene in (before, after)]
+    camera, pixels = photo.camera.to(before.device), photo.crop(view.rect).to(before.device)
+    with torch.no_grad():
+        render = rasterizer.render(before, camera, mode=mode, crop=view.rect)
+    camera = placed(camera, pixels, render, view.mask.to(before.device))
+    errors = [squared_errors(scene, camera, view.rect, pixels, rasterizer, mode) for scene in (before, after)]
     gain, noise = block_gain(errors[0], errors[1], view.mask.to(before.device), settings)
     accepted = gain > settings.noises * noise
     return Verdict(accepted, True, gain, noise, photo.name, _sentence(accepted, gain, noise, photo.name, glimpsed))

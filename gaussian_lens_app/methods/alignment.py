@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+from gaussian_lens_app.raster import Render
+from gaussian_lens_app.scene import Camera
 
 MOST = 4.0
 """Pixels: more is no matter of a camera that is nearly right."""
@@ -22,6 +25,21 @@ BLOCK = 16
 """Small pixels a side: what a render lacks of a photo is alike within a block, and in each says something else."""
 SHRINK = 2
 """Renders are blurred where this is of use: pictures of half the size tell as much in a quarter of the time."""
+
+
+RING_WEIGHT = 0.3
+"""What is beside the region tells of a photo's place too, but may lie at another depth."""
+
+
+def placed(camera: Camera, photo: Float[Tensor, "h w 3"], render: Render, mask: Bool[Tensor, "h w"]) -> Camera:
+    """The photo's camera, turned by the few pixels that a window of it is away from where a scene shows the same.
+
+    A fit to several photos that are out of place blurs what they show by as much, and measured on one a sharp scene is
+    no better than a blurred one. A turn by so little is a shift of the principal point.
+    """
+    weight = torch.where(mask, 1.0, RING_WEIGHT) * render.alpha
+    shift = shift_between(photo, render.rgb, weight)
+    return camera.shifted(shift) if bool(shift.any()) else camera
 
 
 def shift_between(

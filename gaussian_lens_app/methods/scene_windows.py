@@ -29,8 +29,6 @@ class SceneWindowSettings:
     their cameras are wrong."""
     exposure: bool = True
     """Match each photo's brightness to the others' first."""
-    align: bool = False
-    """And each photo's camera to the scene."""
 
 
 def scene_windows(
@@ -47,7 +45,7 @@ def scene_windows(
     mode = task.mode.resized(factor)
     views = [_whole(view, small.photos[view.photo].camera.rect) for view in views]
     looking = dataclasses.replace(task, capture=small, mode=mode)
-    windows = windows_of(looking, views, glimpses, settings.exposure, settings.align, report)
+    windows = windows_of(looking, views, glimpses, settings.exposure, report=report)
     return mode, without_outliers(windows[: len(views)], settings.outlier), windows[len(views) :]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gaussian_lens_app.errors import NeedsMissing, NothingSelected
 from gaussian_lens_app.jobs.report import Report, silent, within
-from gaussian_lens_app.methods.alignment import shift_between
+from gaussian_lens_app.methods.alignment import placed
 from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
@@ -96,21 +96,11 @@ def make_target(
     return Target(photo.name, camera, view.rect, pixels, view.mask.to(scene.device), render)
 
 
-RING_WEIGHT = 0.3
-"""What is beside the region tells of a photo's place too, but may lie at another depth."""
-
-
 def in_place(target: Target, scene: Gaussians, rasterizer: Rasterizer, mode: RenderMode) -> Target:
-    """The window with its camera turned by the few pixels that the photo is away from where the scene shows things.
-
-    Cameras found from photos are right to a pixel or so of these; a fit to several blurs what they show by as much.
-    A turn of the camera by so little is a shift of its principal point.
-    """
-    weight = torch.where(target.mask, 1.0, RING_WEIGHT) * target.render.alpha
-    shift = shift_between(target.photo, target.render.rgb, weight)
-    if not bool(shift.any()):
+    """The window with its camera put where the photo shows what the scene does; rendered anew."""
+    camera = placed(target.camera, target.photo, target.render, target.mask)
+    if camera is target.camera:
         return target
-    camera = target.camera.shifted(shift)
     with torch.no_grad():
         render = rasterizer.render(scene, camera, mode=mode, crop=target.rect)
     return dataclasses.replace(target, camera=camera, render=render)

@@ -34,6 +34,19 @@ def test_what_looks_more_like_the_photo_is_accepted_with_its_gain_and_noise(scen
     assert "photo_02.png" in verdict.sentence
 
 
+def test_a_photo_whose_camera_is_a_pixel_off_says_the_same(scene, rasterizer):
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.3 * torch.randn(scene.truth.sh0.shape, generator=generator)
+    noisy = dataclasses.replace(scene.truth, sh0=scene.truth.sh0 + noise)
+    photo = scene.capture.photos[2]
+    off = dataclasses.replace(photo, camera=photo.camera.shifted(torch.tensor([1.2, -1.0])))
+    photos = tuple(off if i == 2 else one for i, one in enumerate(scene.capture.photos))
+    captures = scene.capture, dataclasses.replace(scene.capture, photos=photos)
+    right, wrong = (judge(noisy, scene.truth, one, view(2), rasterizer, ANTIALIASED) for one in captures)
+    assert right.gain_db > 10
+    assert abs(wrong.gain_db - right.gain_db) < 1
+
+
 def test_what_looks_less_like_the_photo_is_refused_and_says_so(scene, rasterizer):
     verdict = judge(scene.truth, scene.scene, scene.capture, view(2), rasterizer, ANTIALIASED)
     assert not verdict.accepted
