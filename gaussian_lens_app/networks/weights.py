@@ -54,7 +54,7 @@ NETWORKS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
 
 RELEASED = {
     "gaussian-lens": Released(
-        "gaussian_lens_cpu.safetensors", "45f3ec9e5601728e040952dc925cb4fead588ee89a79de3ff1be526fef4ac437"
+        "gaussian_lens_cpu.safetensors", "58e88ba4da891be58ad73bc49878f9c95dbb0fcec48cd3fd47d5a4b7386e333d"
     ),
     "generative-densification": Released(
         "generative_densification_cpu.safetensors", "03169c37925fbec4d007add3c05944d40ba0f1b1602ed7fdf1a9fd965bc70651"

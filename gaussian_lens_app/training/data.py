@@ -93,7 +93,7 @@ class Stream(Generic[R]):
         ready: Callable[[Sample], R],
         some: Callable[[Any, random.Random], R] = lighter,
         pool: int = 24,
-        real_share: float = 0.35,
+        real_share: float = 0.5,
         change: Callable[[Sample, random.Random], Sample] = unchanged,
     ):
         self.folder, self.random, self.ready, self.some = folder, random.Random(seed), ready, some

@@ -20,7 +20,7 @@ class LensSettings:
     """Samples an update."""
     mask_weight: float = 0.3
     """Of the squared share of Gaussians that exist, for networks that predict existence."""
-    validation_samples: int = 16
+    validation_samples: int = 32
     grow_every: int = 20
     """Updates after which another procedural scene is made, while there are numbers left."""
     varied: bool = False

@@ -29,8 +29,9 @@ class TrainGaussianLens:
     """So many procedural scenes more are made during training, one every few updates."""
     first: int = 1
     """Number, which is the seed, of the first procedural scene."""
-    folds: int = 3
-    """Low-resolution fits of each real capture, each with other photos kept out."""
+    folds: int = 9
+    """Low-resolution fits of each real capture, each with other photos kept out; three each in full, half and three
+    quarters of the photos' size."""
     validation_capture: str = ""
     """Folder name of the capture that validates instead of training."""
     only_data: bool = False
