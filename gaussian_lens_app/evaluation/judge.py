@@ -140,5 +140,5 @@ def block_gain(
 
 def _sentence(accepted: bool, gain: float, noise: float, photo: str, glimpsed: bool = False) -> str:
     seen = "which it had not seen sharp" if glimpsed else "which it had not seen"
-    figure = f"{gain:+.2f} dB (noise {noise:.2f}) on {photo}, {seen}"
+    figure = f"{round(gain, 2) + 0.0:+.2f} dB (noise {noise:.2f}) on {photo}, {seen}"
     return f"Sharper: {figure}." if accepted else f"Not swapped in: {figure}."

@@ -57,6 +57,8 @@ def test_no_change_is_not_an_improvement(scene, rasterizer):
     verdict = judge(scene.scene, scene.scene, scene.capture, view(2), rasterizer, ANTIALIASED)
     assert verdict.gain_db == 0
     assert not verdict.accepted
+    lost = pooled([dataclasses.replace(verdict, gain_db=-0.001)])
+    assert "-0.00" not in lost.sentence
 
 
 def test_a_gain_in_one_block_of_many_is_mostly_noise():
