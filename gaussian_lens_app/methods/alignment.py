@@ -25,8 +25,6 @@ BLOCK = 16
 """Small pixels a side: what a render lacks of a photo is alike within a block, and in each says something else."""
 SHRINK = 2
 """Renders are blurred where this is of use: pictures of half the size tell as much in a quarter of the time."""
-
-
 RING_WEIGHT = 0.3
 """What is beside the region tells of a photo's place too, but may lie at another depth."""
 
@@ -52,7 +50,7 @@ def shift_between(
     """
     theirs, ours, weight = (_small(picture) for picture in (photo.mean(-1), rendered.mean(-1), weight))
     shift, gain, offset = ours.new_zeros(2), (weight * theirs).sum() / (weight * ours).sum().clamp_min(1e-6), 0.0
-    if min(ours.shape) < 3:
+    if min(ours.shape) < 3 or not bool(weight.sum() > 0):
         return shift
     for _ in range(ROUNDS):
         curvature, pulls = _pulls(theirs, _moved(ours, shift), gain, offset, weight)

@@ -144,14 +144,13 @@ class Upgrades(State):
         """Swap the upgrade in, put it beside a better version, or keep it aside when the judge refused it."""
         with self._lock:
             before_landing()
-            better = self.work.better_shown(proposal)
-            if proposal.verdict.accepted and better is not None:
-                outcome = self._applied(self.work.put_beside(proposal, "beside", better), "beside")
-            elif proposal.verdict.accepted:
-                outcome = self._apply(proposal, "upgrade")
-            else:
+            if not proposal.verdict.accepted:
                 self.refused = proposal
                 outcome = self.last = proposal.outcome(None)
+            elif (better := self.work.better_shown(proposal)) is not None:
+                outcome = self._applied(self.work.put_beside(proposal, "beside", better), "beside")
+            else:
+                outcome = self._apply(proposal, "upgrade")
         self._tell(Judged(outcome))
         return outcome
 

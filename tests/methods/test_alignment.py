@@ -59,6 +59,11 @@ def test_where_no_shift_can_be_told_there_is_none(photo, rendered):
     assert shift_between(photo, rendered, torch.ones(photo.shape[:2])).norm() < 0.1
 
 
+@pytest.mark.parametrize("weight", [0.0, float("nan")])
+def test_where_the_scene_draws_nothing_there_is_no_shift(weight):
+    assert shift_between(smooth(), smooth(), torch.full((120, 160), weight)).norm() == 0
+
+
 def test_a_photo_of_something_else_hardly_moves():
     shifts = [shift_between(smooth(seed=seed), smooth(), torch.ones(120, 160)) for seed in range(1, 9)]
     assert max(float(shift.norm()) for shift in shifts) < 1
