@@ -98,7 +98,14 @@ class Screen:
         return self.page.get_by_role("button", name=label, exact=True)
 
     def press(self, label: str) -> None:
-        self.button(label).click(timeout=15_000)
+        """Click a button once it has stopped moving: the folder above it may just be opening."""
+        button = self.button(label)
+        button.wait_for(timeout=15_000)
+        end, last = time.monotonic() + 5, None
+        while (place := button.bounding_box()) != last and time.monotonic() < end:
+            last = place
+            time.sleep(0.15)
+        button.click(timeout=15_000)
 
     def tab(self, label: str) -> None:
         self.page.get_by_role("tab", name=label).click()

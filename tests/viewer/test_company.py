@@ -93,7 +93,7 @@ def test_what_one_does_to_the_selection_the_others_see(flat):
         while (session.selection is None or session.selection.pending) and time.monotonic() < end:
             time.sleep(0.02)
         other.last_frame()
-        assert any("Gaussians selected" in str(message) for message in other.messages)
+        assert any("Gaussian selected" in str(message) for message in other.messages)
     assert session.selection.picks[0].how is Combine.NEW
 
 
