@@ -123,7 +123,7 @@ def test_before_and_after_can_be_compared_once_they_differ(opened):
 def test_a_box_on_nothing_promises_nothing(opened):
     viewer, session, *_ = opened
     boxed(opened)
-    assert "new Gaussians" in viewer.panel.upgrade._hint.content
+    assert soon(lambda: "new Gaussians" in viewer.panel.upgrade._hint.content)  # the panel hears of it a moment later
     assert tuple(viewer.panel.select._box.options) == ("Zoom to box", "Clear box")
     nothing = Region(torch.zeros(1, dtype=torch.bool), torch.zeros(1))
     viewer.box_tool.target = None
