@@ -29,6 +29,11 @@ def choices(capture: Capture | None) -> tuple[Choice, ...]:
     )
 
 
+def label_of(method: str) -> str:
+    """What the menu calls a method; of one that is not in the table, or tuned (`refine:...`), its name."""
+    return METHODS[method].label if method in METHODS else method
+
+
 def for_boxes(choices: Sequence[Choice]) -> tuple[Choice, ...]:
     """Those that can run here on a box."""
     return tuple(choice for choice in choices if choice.missing is None and Scope.REGION in choice.scopes)

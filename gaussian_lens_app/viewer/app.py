@@ -22,7 +22,7 @@ from gaussian_lens_app.viewer.host import Host
 from gaussian_lens_app.viewer.pace import Pace, StreamSettings
 from gaussian_lens_app.viewer.panel import Panel
 from gaussian_lens_app.viewer.server import start_server, stop_server, url_of
-from gaussian_lens_app.viewer.theme import place_panel, set_theme
+from gaussian_lens_app.viewer.theme import break_long_words, place_panel, set_theme
 
 
 def _home(session: Session, project: Project | None, first_photo: int) -> Pose:
@@ -66,6 +66,7 @@ class View:
         self.box_tool = self._make_box_tool()
         self.desk = self._make_desk(home, project, exports or Path.cwd(), first_photo)
         self.panel = Panel(self.desk)
+        break_long_words(self.server)
         self.server.on_client_disconnect(self._left)
         self._unsubscribe = session.subscribe(self._on_event)
 

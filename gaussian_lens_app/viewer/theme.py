@@ -23,3 +23,9 @@ def place_panel(server: viser.ViserServer) -> None:
     server.gui.set_panel_label("Gaussian lens")
     server.gui.main_panel.dock_right()
     server.gui.main_panel.set_width(PANEL_WIDTH)
+
+
+def break_long_words(server: viser.ViserServer) -> None:
+    """File names have no spaces: they go on in the next line instead of widening the panel (which viser has no word
+    for). Called last, it adds nothing that shows."""
+    server.gui.add_html("<style>p, li { overflow-wrap: anywhere; }</style>")

@@ -12,7 +12,7 @@ from gaussian_lens_app.jobs import JobState, JobStatus
 from gaussian_lens_app.scene import Capture, Gaussians, Kind, PhotoView
 from gaussian_lens_app.session import Outcome, Selection, Session
 from gaussian_lens_app.session.arrangement import Alternative, UpgradedRegion
-from gaussian_lens_app.session.choices import Choice
+from gaussian_lens_app.session.choices import Choice, label_of
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.session.estimate import Estimate
 from gaussian_lens_app.session.project import Project
@@ -117,7 +117,7 @@ def outcome_line(outcome: Outcome) -> str:
     gain = "" if verdict.gain_db is None else f" **{_db(verdict.gain_db)}**"
     head = f"✔ Swapped in{gain}" if outcome.applied else f"✖ Not swapped in{gain}"
     if outcome.beaten_by is not None:
-        head = f"✔ Kept as another version{gain}; {plain(outcome.beaten_by)}, which is better, stays shown"
+        head = f"✔ Kept as another version{gain}; {plain(label_of(outcome.beaten_by))}, which is better, stays shown"
     elif outcome.applied and not verdict.accepted:
         head = f"✔ Swapped in at your word{gain}"
     numbers = {"new": outcome.added, "changed": outcome.changed, "gone": outcome.removed}
@@ -175,7 +175,7 @@ def region_list(session: Session) -> str:
         within = f" · inside {plain(' and '.join(inside))}" if inside else ""
         more = f" · {len(region.alternatives)} versions" if len(region.alternatives) > 1 else ""
         lines.append(
-            f"**{plain(work.name(region.number))}** · {plain(region.current.method)} · {gain_of(outcome.verdict)}"
+            f"**{plain(work.name(region.number))}** · {plain(label_of(region.current.method))} · {gain_of(outcome.verdict)}"
             f"{within}{more}{hidden}"
         )
     return "\n\n".join(lines)
@@ -194,6 +194,15 @@ def region_details(session: Session, region: UpgradedRegion) -> str:
     return f"{plain(sentence)}  \n{numbers}{stands}"
 
 
+def tried_line(method: str, outcome: Outcome, other: Alternative) -> str:
+    """What came of trying another method where `other` was shown."""
+    tried, told = plain(label_of(method)), gain_of(outcome.verdict)
+    if not outcome.applied:
+        return f"{tried} was not swapped in ({told}); on the tab Sharpen it can be applied anyway."
+    stays = " The better one stays shown." if outcome.beaten_by else ""
+    return f"{tried}: {told}, {plain(label_of(other.method))}: {gain_of(other.outcome.verdict)}.{stays} N flips them."
+
+
 def name_line(typed: str, given: str) -> str:
     """Told below the field, which is left alone while somebody types there; empty where the name is as typed."""
     if not typed.strip() or given == typed.strip():
@@ -205,7 +214,7 @@ def name_line(typed: str, given: str) -> str:
 def version_label(index: int, one: Alternative) -> str:
     """One alternative of a region, in a menu."""
     gain = one.outcome.verdict.gain_db
-    return f"{index + 1} · {one.method}" + ("" if gain is None else f" · {_db(gain)}")
+    return f"{index + 1} · {label_of(one.method)}" + ("" if gain is None else f" · {_db(gain)}")
 
 
 def photos_line(selection: Selection | None, capture: Capture) -> str:

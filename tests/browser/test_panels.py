@@ -306,6 +306,19 @@ def test_the_worst_places_are_upgraded_without_a_box(opened, session):
     assert session.selection is None
 
 
+def test_a_long_name_without_spaces_breaks_instead_of_widening_the_panel(opened, session):
+    session.name = f"{'a_scene_of_a_very_long_name_' * 4}.ply"
+    screen = opened(session)
+    upgraded(screen, session, BOX)
+    session.rename_region(session.regions[0].number, "w" * 60)
+    for tab, name in (("Sharpen", "a_scene"), ("Regions", "wwww")):
+        screen.tab(tab)
+        screen.sees(name)
+        wider = """[...document.querySelectorAll('.mantine-ScrollArea-viewport')]
+            .map(one => one.scrollWidth - one.clientWidth).filter(most => most > 1)"""
+        assert screen.page.evaluate(wider) == []
+
+
 def test_keys_are_listed_on_a_key(opened, session):
     screen = opened(session)
     screen.page.mouse.click(300, 300)

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from gaussian_lens_app.jobs import JobState, JobStatus
 from gaussian_lens_app.methods import Scope
 from gaussian_lens_app.scene import Box, Region
 from gaussian_lens_app.session import Outcome, Selection
+from gaussian_lens_app.session.arrangement import Alternative
 from gaussian_lens_app.session.choices import Choice, choices, for_boxes, for_whole_scenes
 from gaussian_lens_app.session.estimate import Estimate
+from gaussian_lens_app.session.history import Edit
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.panels.help import FIRST_RUN
 
@@ -95,7 +98,7 @@ def test_a_version_that_waits_beside_a_better_one_is_not_said_to_be_swapped_in()
     good = Verdict(True, True, 1.2, 0.2, "a.jpg", "Sharper: +1.20 dB (noise 0.20) on a.jpg.")
     line = words.outcome_line(Outcome("fit-only 2", good, True, None, 12, 3, 0, 4.2, beaten_by="refine"))
     assert "Swapped in" not in line
-    assert "refine, which is better, stays shown" in line
+    assert "Refine, which is better, stays shown" in line
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_the_list_of_regions_says_by_what_how_much_better_on_which_photo_and_at_
     session.rename_region(1, "The *stem*")
     line = words.region_list(session)
     assert "The \\*stem\\*" in line
-    assert "refine" in line
+    assert "Refine" in line
     assert "+1.0 dB on a.png" in line
     details = words.region_details(session, session.regions[0])
     assert "0 Gaussians added, 1 changed, 0.1 s" in details
@@ -171,3 +174,12 @@ def test_a_photo_that_was_left_out_says_so_in_the_list_of_those_that_see_the_box
     view = SimpleNamespace(photo=1, overlap=0.8)
     assert words.view_label(2, view, capture) == "2. b.jpg · sees 80%"
     assert words.view_label(2, view, capture, {"b.jpg"}) == "2. b.jpg · sees 80% · did not fit"
+
+
+def test_methods_are_called_as_in_the_menu():
+    worse = Verdict(False, True, -0.1, 0.05, "a.jpg", "Not swapped in: -0.10 dB (noise 0.05) on a.jpg.")
+    good = Verdict(True, True, 1.2, 0.2, "a.jpg", "Sharper: +1.20 dB (noise 0.20) on a.jpg.")
+    shown = Alternative("refine", Outcome("refine 1", good, True, None, 12, 3, 0, 4.2), cast(Edit, None))
+    line = words.tried_line("gaussian-lens+refine", Outcome("x 2", worse, False, None, 0, 0, 0, 1.0), shown)
+    assert line.startswith("GaussianLens + refine was not swapped in")
+    assert words.version_label(0, shown).startswith("1 · Refine")

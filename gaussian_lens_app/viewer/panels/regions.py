@@ -148,16 +148,7 @@ class RegionsPanel:
         except BaseException:
             self._say("")
             raise
-        told, other = words.gain_of(outcome.verdict), words.gain_of(region.current.outcome.verdict)
-        if outcome.applied:
-            stays = " The better one stays shown." if outcome.beaten_by else ""
-            self._say(
-                f"{words.plain(method)}: {told}, {words.plain(region.current.method)}: {other}.{stays} N flips them."
-            )
-        else:
-            self._say(
-                f"{words.plain(method)} was not swapped in ({told}); on the tab Sharpen it can be applied anyway."
-            )
+        self._say(words.tried_line(method, outcome, region.current))
 
     def _say(self, line: str) -> None:
         self._tried_line.content, self._tried_line.visible = line, bool(line)
