@@ -34,7 +34,7 @@ class ShuffleSplit:
                 f"No Gaussian here is more opaque than {self.settings.least_opacity:g}: nothing is split."
             )
         children = split.divided[split.parents]
-        provenance = {"method": self.name, "kind": "derived", "photos": [], "split": int(split.divided.sum())}
+        provenance = {"method": self.name, "kind": "inherited", "photos": [], "split": int(split.divided.sum())}
         return Patch(
             removed=rows[split.divided].cpu(),
             added=split.gaussians.take(children),

@@ -26,8 +26,8 @@ class Patch:
     """Rows of the new scene that `added` takes, ascending; None: at the end."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Method, settings, photos used; whatever a report or an export should be able to say later. JSON values only.
-    `kind` ("fitted", "learned", "invented", or "derived" from what was there) says where the added Gaussians come from,
-    unless `kinds` does."""
+    `kind` ("fitted", "learned", "invented", "derived" from what was there, or "inherited" by parts of what was there)
+    says where the added Gaussians come from, unless `kinds` does."""
     kinds: UInt8[Tensor, "A"] | None = None
     """A `Kind` for each added Gaussian, where they differ."""
 

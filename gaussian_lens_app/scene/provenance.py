@@ -9,7 +9,7 @@ class Kind(IntEnum):
     """How a Gaussian came to be what it is; the numbers are those of exported files."""
 
     INPUT = 0
-    """As it stood in the scene that was opened."""
+    """As it stood in the scene that was opened, or a part of one that did."""
     FITTED = 1
     """Fitted to photos, or placed by them."""
     LEARNED = 2

@@ -121,9 +121,8 @@ def make_edit(
     """The edit that applies `patch` to `edited`; added rows are named from `first_id` on."""
     count = len(patch.added)
     sources = _looked_up(edited.sources, patch.parents.cpu())
-    after = Rows(
-        torch.arange(first_id, first_id + count), sources, kinds_of(patch, verdict), torch.full((count,), region)
-    )
+    kinds = kinds_of(patch, verdict, edited.rows.kinds)
+    after = Rows(torch.arange(first_id, first_id + count), sources, kinds, torch.full((count,), region))
     before, inverse = edited.rows.take(patch.removed), patch.inverse(edited.scene)
     return Edit(key, name, patch, inverse, verdict, before, after, len(edited.ids), edited.scene.sh_degree)
 
@@ -133,14 +132,17 @@ def previewed(edited: Edited, patch: Patch) -> Edited:
     return make_edit(-1, "preview", patch, None, edited, PREVIEW_ID).redo(edited)
 
 
-def kinds_of(patch: Patch, verdict: Verdict | None) -> UInt8[Tensor, "A"]:
+def kinds_of(patch: Patch, verdict: Verdict | None, there: UInt8[Tensor, "N"]) -> UInt8[Tensor, "A"]:
     """Where the added Gaussians come from: as the method says; else fitted if it names photos, else invented.
 
-    What a network made and no photo confirmed is invented, whatever the network thinks.
+    `there`: the kinds of the scene's Gaussians, which parts of them inherit. What a network made and no photo confirmed is invented, whatever the network thinks.
     """
     if patch.kinds is not None:
         return patch.kinds.cpu()
     said = patch.provenance.get("kind")
+    if said == "inherited":
+        parents = patch.parents.cpu()
+        return torch.where(parents < 0, int(Kind.INVENTED), there[parents.clamp_min(0)]).to(torch.uint8)
     if said == "derived":  # computed from what was there: likely, but no photo shows it
         return torch.full((len(patch.added),), int(Kind.INVENTED), dtype=torch.uint8)
     kind = Kind[said.upper()] if said else (Kind.FITTED if patch.provenance.get("photos") else Kind.INVENTED)

@@ -20,7 +20,7 @@ from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
 
 FEW_PHOTOS = 5
 """With fewer photos of the region, keeping one from the fit costs too much: two folds judge instead."""
-MADE_UP = ("invented", "derived")
+MADE_UP = ("invented", "derived", "inherited")
 SHARPER = 2.0
 """The typical splat of a scene made from photos of some size has a sigma of about 1.4 of their pixels: photos of that
 size can tell whether a fit to them is better, but not whether made-up detail is right."""

@@ -245,6 +245,22 @@ def test_every_splat_knows_where_it_comes_from():
     session.close()
 
 
+def test_parts_of_a_splat_are_of_its_kind():
+    def halved(row):
+        def make(request):
+            patch = patch_of([row], request.scene.take(torch.tensor([row, row])), [row, row])
+            patch.provenance["kind"] = "inherited"
+            return result_of(request.scene, patch)
+
+        return make
+
+    session = upgraded(replacing([0], 1), halved(2), halved(7), count=8)  # row 7 is then the first's
+    kinds, regions = session.edited.rows.kinds, session.edited.rows.regions
+    assert kinds[regions == 2].tolist() == [Kind.INPUT] * 2
+    assert kinds[regions == 3].tolist() == [Kind.INVENTED] * 2
+    session.close()
+
+
 def test_what_a_network_made_and_no_photo_confirmed_is_invented():
     import dataclasses
 
