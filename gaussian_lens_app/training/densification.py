@@ -51,7 +51,7 @@ class DensificationSamples:
     """Part of a layer's children that goes on to the next (the paper's P)."""
     halved: float = 0.5
     """Part of the samples whose photos are looked at in half size; measured on is always full size."""
-    validation_samples: int = 32
+    validation_samples: int = 16
     validation_part: float = 0.6
     validation_share: float = 0.8
     seed: int = 0

@@ -64,7 +64,7 @@ class SR3RSettings:
     everything: float = 0.3
     """Part of the samples in which all that shows in the windows is super-resolved, not the region alone."""
     most_points: int = 9000
-    real_share: float = 0.5
+    real_share: float = 0.4
     kept: int = 700
     """Samples whose renders and gradients are kept in memory."""
     perceptual: float = 0.05
@@ -73,7 +73,7 @@ class SR3RSettings:
     """Weight of these three beside log(error / error of the input), which makes all samples count alike."""
     varied: bool = False
     """Samples mirrored, rolled and recoloured (training/variety.py)."""
-    validation_samples: int = 32
+    validation_samples: int = 24
     seed: int = 0
 
 
