@@ -67,6 +67,7 @@ class View:
         self.desk = self._make_desk(home, project, exports or Path.cwd(), first_photo)
         self.panel = Panel(self.desk)
         break_long_words(self.server)
+        self.server.on_client_connect(lambda _: self.panel.show_company())
         self.server.on_client_disconnect(self._left)
         self._unsubscribe = session.subscribe(self._on_event)
 

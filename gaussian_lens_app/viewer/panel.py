@@ -39,6 +39,7 @@ class Panel:
         tabs = gui.add_tab_group()
         with tabs.add_tab("Sharpen"):
             self._facts = gui.add_markdown("")
+            self.company = gui.add_markdown("", visible=False)
             self._hint = gui.add_markdown(FIRST_RUN)
             self.select = SelectSection(desk)
             self.upgrade = UpgradeSection(desk)
@@ -112,11 +113,17 @@ class Panel:
         if wanted and client is not None and not self.desk.flights.away(client.client_id):
             self.select.fly(client)
 
+    def show_company(self) -> None:
+        """Whoever else is here shares all but the camera."""
+        browsers = len(self.desk.server.get_clients())
+        self.company.content, self.company.visible = words.company_line(browsers), browsers > 1
+
     def left(self, client: viser.ClientHandle) -> None:
         """A browser is gone: nothing waits for it."""
         self._keys.left(client)
         self.desk.flights.left(client)
         self.desk.box_tool.left(client)
+        self.show_company()
         self.refresh()
 
     def refresh(self) -> None:

@@ -44,6 +44,11 @@ def _photos(capture: Capture | None) -> str:
     return f"{len(cameras)} photos, up to {largest.width} × {largest.height} px"
 
 
+def company_line(browsers: int) -> str:
+    """What those share who look at one scene at once."""
+    return f"*{browsers} browsers look at this scene: box, upgrades and undo are shared, the camera is each one's own.*"
+
+
 def selection_line(selection: Selection | None, armed: bool) -> str:
     """What is selected, or how to select."""
     if armed:

@@ -85,6 +85,23 @@ def test_a_browser_that_reads_nothing_holds_nobody_up(flat):
     assert slowest < 1.5
 
 
+def test_who_is_not_alone_is_told_what_is_shared(flat):
+    viewer, _ = flat
+    with ScriptedBrowser(viewer.url) as one, ScriptedBrowser(viewer.url) as other:
+        for browser in (one, other):
+            browser.look(EYE, CENTRE)
+        for browser in (one, other):
+            said, end = "", time.monotonic() + 10
+            while "2 browsers look at this scene" not in said and time.monotonic() < end:
+                browser.frame(0.2)
+                said = " ".join(str(message) for message in browser.messages)
+            assert "2 browsers look at this scene" in said
+    end = time.monotonic() + 10
+    while viewer.panel.company.visible and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not viewer.panel.company.visible
+
+
 def test_what_one_does_to_the_selection_the_others_see(flat):
     viewer, session = flat
     with ScriptedBrowser(viewer.url) as one, ScriptedBrowser(viewer.url) as other:
