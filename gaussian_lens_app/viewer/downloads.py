@@ -58,7 +58,14 @@ def _same(path: Path, own: Path) -> bool:
 def as_bytes(session: Session, name: str, settings: ExportSettings) -> bytes:
     """What an export would write. ExportError where that is more than a browser should keep."""
     with tempfile.TemporaryDirectory() as folder:
-        path = session.export(Path(folder) / name, settings)
+        return bytes_of(session.export(Path(folder) / name, settings), "press Export and fetch the file instead")
+
+
+def bytes_of(path: Path, instead: str) -> bytes:
+    """What a file holds. ExportError where it is gone, or more than a browser should keep: what to do `instead`."""
+    try:
         if path.stat().st_size > LARGEST_DOWNLOAD:
-            raise ExportError("That is too much for a browser's memory: press Export and fetch the file instead.")
+            raise ExportError(f"That is too much for a browser's memory: {instead}.")
         return path.read_bytes()
+    except OSError as error:
+        raise ExportError(f"{path.name} cannot be read ({error.strerror}): {instead}.") from None

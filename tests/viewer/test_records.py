@@ -64,6 +64,22 @@ def test_no_photo_lies_over_a_film(viewer, monkeypatch):
     assert [(looks.photo, looks.tint_kinds) for looks in seen] == [(None, True)]
 
 
+def test_a_film_can_be_fetched_through_the_browser_once_it_is_made(viewer, monkeypatch):
+    monkeypatch.setattr(
+        "gaussian_lens_app.viewer.panels.records.write_video", lambda path, *_: path.write_bytes(b"film") and path
+    )
+    records, visitor = viewer.panel.records, standing_at(viewer, 3)
+    assert not records._fetch.visible
+    records.make_film(visitor)
+    assert records._fetch.visible
+    records._send_film(visitor)
+    assert list(visitor.files.values()) == [b"film"]
+    records._made.unlink()
+    records._send_film(visitor)
+    assert "cannot be read" in visitor.told[-1][1]
+    assert "make it anew" in visitor.told[-1][1]
+
+
 def test_an_export_does_not_wait_for_a_film(viewer, tmp_path, monkeypatch):
     begun, gate = threading.Event(), threading.Event()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import viser
 
@@ -20,7 +21,7 @@ from gaussian_lens_app.session.recording import (
 )
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
-from gaussian_lens_app.viewer.downloads import free_file, safe_name
+from gaussian_lens_app.viewer.downloads import bytes_of, free_file, safe_name
 
 NONE = "none yet"
 TURNTABLE, PATH = "Around the middle", "Along the bookmarks"
@@ -32,6 +33,8 @@ class RecordsPanel:
     def __init__(self, desk: Desk):
         self.desk = desk
         self._film_job: Job | None = None
+        self._made: Path | None = None
+        """The last film."""
         gui = desk.server.gui
         with gui.add_folder("Bookmarks"):
             self._add = gui.add_button("Bookmark this view", icon=viser.Icon.BOOKMARK, color="gray", hint="Key: M")
@@ -53,6 +56,8 @@ class RecordsPanel:
             self._film = gui.add_button("Make the film", icon=viser.Icon.VIDEO, color="gray")
             desk.on(self._film.on_click, self.make_film)
             self._bar = gui.add_progress_bar(0.0, visible=False)
+            self._fetch = gui.add_button("Download the film", icon=viser.Icon.DOWNLOAD, color="gray", visible=False)
+            desk.on(self._fetch.on_click, self._send_film)
 
     # ---- bookmarks
 
@@ -118,13 +123,19 @@ class RecordsPanel:
         self._film_job = desk.session.film(
             "Film", lambda report: write_video(free_file(desk.exports, name), paint, poses, size, looks, report)
         )
-        path = self._film_job.result()
+        path = self._made = self._film_job.result()
         desk.tell(client, "Film made", f"{words.size_of(path)} in {path.name}, folder {path.parent}")
+
+    def _send_film(self, client: viser.ClientHandle | None) -> None:
+        path = self._made
+        if client is not None and path is not None:
+            again = f"fetch it from {path.parent}, or make it anew"
+            self.desk.attempt(lambda: client.send_file_download(path.name, bytes_of(path, again)), client)
 
     def show_progress(self) -> None:
         job = self._film_job
         running = job is not None and not job.state.finished
-        self._bar.visible = running
+        self._bar.visible, self._fetch.visible = running, self._made is not None and not running
         self._film.label = "Stop the film" if running else "Make the film"
         if job is not None and running:
             self._bar.value = 100 * job.status.fraction
