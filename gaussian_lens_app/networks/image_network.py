@@ -70,7 +70,8 @@ class Pointwise(nn.Linear):
 
 def knows_bfloat16() -> bool:
     """Whether the processor multiplies in bfloat16; torch, which also computes it where that is slower, asks so."""
-    return any(getattr(torch.cpu, f"_is_{what}_supported", bool)() for what in ("avx512_bf16", "amx_tile"))
+    asked = (getattr(torch.cpu, f"_is_{what}_supported", None) for what in ("avx512_bf16", "amx_tile"))
+    return any(ask is not None and ask() for ask in asked)
 
 
 def _conv(channels: int, out: int, stride: int = 1) -> nn.Conv2d:

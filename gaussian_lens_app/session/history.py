@@ -135,7 +135,8 @@ def previewed(edited: Edited, patch: Patch) -> Edited:
 def kinds_of(patch: Patch, verdict: Verdict | None, there: UInt8[Tensor, "N"]) -> UInt8[Tensor, "A"]:
     """Where the added Gaussians come from: as the method says; else fitted if it names photos, else invented.
 
-    `there`: the kinds of the scene's Gaussians, which parts of them inherit. What a network made and no photo confirmed is invented, whatever the network thinks.
+    `there`: the kinds of the scene's Gaussians, which parts of them inherit. What a network made and no photo confirmed
+    is invented, whatever the network thinks.
     """
     if patch.kinds is not None:
         return patch.kinds.cpu()
