@@ -38,7 +38,7 @@ class ImageNetwork(nn.Module):
         self.lateral_fine, self.lateral_middle = Pointwise(width, width), Pointwise(width, width)
 
     def forward(self, views: Views) -> tuple[Tensor, Tensor, Tensor]:
-        """Feature maps (V, width, h, w), finest first; inside in bfloat16 where that is faster and nothing is learned."""
+        """Feature maps (V, width, h, w), finest first; in bfloat16 inside where that is faster and nothing learns."""
         fast = views.images.device.type == "cpu" and not torch.is_grad_enabled() and knows_bfloat16()
         with torch.autocast("cpu", torch.bfloat16) if fast else nullcontext():
             fine, middle, coarse = self._maps(views)

@@ -175,14 +175,12 @@ def region_list(session: Session) -> str:
     lines = []
     for region in session.regions:
         outcome, work = region.current.outcome, session.work
+        name, method = work.name(region.number), label_of(region.current.method)
         hidden = "" if region.shown else " · *hidden*"
         inside = work.parents(region.number)
         within = f" · inside {plain(' and '.join(inside))}" if inside else ""
         more = f" · {len(region.alternatives)} versions" if len(region.alternatives) > 1 else ""
-        lines.append(
-            f"**{plain(work.name(region.number))}** · {plain(label_of(region.current.method))} · {gain_of(outcome.verdict)}"
-            f"{within}{more}{hidden}"
-        )
+        lines.append(f"**{plain(name)}** · {plain(method)} · {gain_of(outcome.verdict)}{within}{more}{hidden}")
     return "\n\n".join(lines)
 
 

@@ -14,7 +14,9 @@ def looked_at():
     network = ImageNetwork(channels=20, width=32, stride=2)
     rays = torch.randn(2, RAY_CHANNELS, 24, 32)
     sizes = torch.tensor([[64.0, 48.0]] * 2)
-    return network, Views(torch.rand(2, 20, 48, 64), rays, torch.eye(4).repeat(2, 1, 1), torch.eye(3).repeat(2, 1, 1), sizes)
+    return network, Views(
+        torch.rand(2, 20, 48, 64), rays, torch.eye(4).repeat(2, 1, 1), torch.eye(3).repeat(2, 1, 1), sizes
+    )
 
 
 def test_in_bfloat16_the_maps_are_those_of_full_precision_to_a_hundredth(looked_at, monkeypatch):
