@@ -115,8 +115,9 @@ class Panel:
 
     def show_company(self) -> None:
         """Whoever else is here shares all but the camera."""
-        browsers = len(self.desk.server.get_clients())
-        self.company.content, self.company.visible = words.company_line(browsers), browsers > 1
+        with self._lock:  # one may come while another goes: who counts last must write last
+            browsers = len(self.desk.server.get_clients())
+            self.company.content, self.company.visible = words.company_line(browsers), browsers > 1
 
     def left(self, client: viser.ClientHandle) -> None:
         """A browser is gone: nothing waits for it."""

@@ -33,6 +33,7 @@ def test_in_bfloat16_the_maps_are_those_of_full_precision_to_a_hundredth(looked_
 
 def test_what_is_learned_from_is_in_full_precision(looked_at, monkeypatch):
     network, views = looked_at
+    monkeypatch.setattr(image_network, "knows_bfloat16", lambda: True)
     taught = network(views)
     monkeypatch.setattr(image_network, "knows_bfloat16", lambda: False)
     with torch.no_grad():

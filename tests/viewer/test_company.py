@@ -29,6 +29,15 @@ def color(frame):
     return frame.pixels().reshape(-1, 3).mean(0) / 255
 
 
+def heard(browser, text, seconds=10):
+    """All that a browser was told, once that has the text in it: the panel may come after the picture."""
+    end, said = time.monotonic() + seconds, ""
+    while text not in said and time.monotonic() < end:
+        browser.frame(0.2)
+        said = " ".join(str(message) for message in browser.messages)
+    return said
+
+
 def a_box(viewer):
     client = next(iter(viewer.server.get_clients().values()))
     view = viewer.host.get_camera_state(client)
@@ -58,10 +67,7 @@ def test_an_upgrade_shows_in_every_browser_and_in_those_that_come_later(flat):
     with ScriptedBrowser(viewer.url) as late:
         late.look(EYE, CENTRE)
         assert color(late.last_frame())[1] > 0.6
-        end, said = time.monotonic() + 10, ""
-        while "Region 1" not in said and time.monotonic() < end:  # the panel may come after the picture
-            late.frame(0.2)
-            said = " ".join(str(message) for message in late.messages)
+        said = heard(late, "Region 1")
     assert "Swapped in" in said
     assert "Region 1" in said
 
@@ -91,11 +97,7 @@ def test_who_is_not_alone_is_told_what_is_shared(flat):
         for browser in (one, other):
             browser.look(EYE, CENTRE)
         for browser in (one, other):
-            said, end = "", time.monotonic() + 10
-            while "2 browsers look at this scene" not in said and time.monotonic() < end:
-                browser.frame(0.2)
-                said = " ".join(str(message) for message in browser.messages)
-            assert "2 browsers look at this scene" in said
+            assert "2 browsers look at this scene" in heard(browser, "2 browsers look at this scene")
     end = time.monotonic() + 10
     while viewer.panel.company.visible and time.monotonic() < end:
         time.sleep(0.05)
