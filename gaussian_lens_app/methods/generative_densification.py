@@ -1,4 +1,7 @@
-"""`generative-densification`: a trained network replaces the Gaussians that the photos pull at most by finer ones."""
+"""`generative-densification`: a trained network replaces the Gaussians that the photos pull at most by finer ones.
+
+What it made is then fitted to the photos for a few rounds, all else standing still: an addition to the paper.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from gaussian_lens_app.methods.targets import Target, check_photos, surroundings
 from gaussian_lens_app.methods.view_gradients import window_scores
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
 from gaussian_lens_app.networks.weights import network_with
+from gaussian_lens_app.optimize.local import LocalFit, LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.raster import RenderMode
 from gaussian_lens_app.scene import Gaussians, Patch
 
@@ -55,6 +59,10 @@ class DensificationSettings:
     """Coarse Gaussians the network sees at once, a margin apart; eight times as many when they settle."""
     settle: bool = True
     """Look at the fine Gaussians once more and correct them."""
+    fit_rounds: int = 5
+    """Then fit them so many steps for each photo, one photo a step; 0: the forward pass alone."""
+    local: LocalFitSettings = field(default_factory=lambda: LocalFitSettings(largest_window=1 << 16, check_every=25))
+    """Rates of that; its steps follow from the rounds."""
     confirm_every: int = 6
     """Every so many photos one is kept out; families of Gaussians that it says got worse stay as they were. 0: none."""
     exposure: bool = True
@@ -76,7 +84,7 @@ class GenerativeDensification:
         self.settings = settings or DensificationSettings()
 
     def __call__(self, task: Task, report: Report) -> Patch:
-        clock = _Clock()
+        clock, deadline = _Clock(), time.monotonic() + task.budget.seconds
         check_photos(task)
         network = self._network(str(task.scene.device))
         report("Reading the photos", 0.0)
@@ -85,10 +93,16 @@ class GenerativeDensification:
         scores = self._scores(task, windows, mode, within(report, 0.05, 0.2))
         rows = self._chosen(task, scores)
         clock.lap("choosing")
-        looks, prepared = self._looks(task, rows, windows, stops, mode, within(report, 0.2, 0.4))
+        looks, prepared = self._looks(task, rows, windows, stops, mode, within(report, 0.2, 0.35))
         clock.lap("renders and gradients")
         with torch.no_grad():
-            fine, errors = self._grown(task, network, prepared, looks, rows, clock, within(report, 0.4, 0.9))
+            fine, errors = self._grown(task, network, prepared, looks, rows, clock, within(report, 0.35, 0.6))
+        steps = 0
+        if self.settings.fit_rounds and len(rows):
+            fit = self._fitted(task, prepared.inputs, fine.gaussians, stops, within(report, 0.6, 0.95), deadline)
+            fine, steps = dataclasses.replace(fine, gaussians=fit.gaussians), fit.steps
+            clock.lap("fitting")
+        with torch.no_grad():
             report("Confirming", 0.95)
             keep = self._kept(task, prepared.inputs, fine, stops, mode)
         clock.lap("confirming")
@@ -98,6 +112,7 @@ class GenerativeDensification:
             "kept": int(keep.sum()),
             "share": self.settings.share,
             "errors": errors,
+            "steps": steps,
             "seconds": clock.seconds,
             "processor_seconds": clock.processor,
         }
@@ -183,6 +198,15 @@ class GenerativeDensification:
             fine = dataclasses.replace(fine, gaussians=moved)
             clock.lap("network")
         return fine, errors
+
+    def _fitted(
+        self, task: Task, inputs: LensInputs, fine: Gaussians, stops: list[Target], report: Report, deadline: float
+    ) -> LocalFit:
+        """The fine Gaussians fitted to the photos, in the state that the photos kept out like best."""
+        problem = LocalProblem(inputs.frozen, inputs.windows, stops, task.rasterizer, inputs.mode)
+        rates = dataclasses.replace(self.settings.local, steps=self.settings.fit_rounds * len(inputs.windows))
+        seconds = max(0.1, deadline - time.monotonic())
+        return fit_local(problem, fine, rates, report, seconds=seconds, seed=task.seed)
 
     def _kept(
         self, task: Task, inputs: LensInputs, fine: Fine, stops: Sequence[Target], mode: RenderMode

@@ -117,6 +117,21 @@ def torch_state(weights):
     return {key: value.float() for key, value in load_file(weights).items()}
 
 
+def test_fitting_brings_what_was_made_closer_to_the_photos(whole, weights):
+    forward, fitted = (method(weights, fit_rounds=rounds)(whole, silent) for rounds in (0, 5))
+    check(fitted, whole)
+    assert 0 < fitted.provenance["steps"] <= 5 * len(fitted.provenance["photos"])
+    assert forward.provenance["steps"] == 0
+    errors = [photo_error(patch.apply(whole.scene), whole) for patch in (forward, fitted)]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def photo_error(scene, task: Task) -> float:
+    photos = task.capture.photos
+    renders = [task.rasterizer.render(scene, photo.camera, mode=task.mode).rgb for photo in photos]
+    return sum(float((render - photo.load() / 255).square().mean()) for render, photo in zip(renders, photos, strict=True))
+
+
 def test_the_same_task_gives_the_same_patch(boxed, weights):
     first, second = (method(weights)(boxed, silent) for _ in range(2))
     torch.testing.assert_close(first.added.means, second.added.means, atol=1e-6, rtol=0)
