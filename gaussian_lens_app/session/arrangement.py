@@ -10,7 +10,7 @@ import torch
 
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.scene import Box
-from gaussian_lens_app.session.events import Outcome
+from gaussian_lens_app.session.events import Outcome, Pick
 from gaussian_lens_app.session.history import Edit, Edited
 
 
@@ -29,11 +29,16 @@ class UpgradedRegion:
 
     number: int
     """From 1 on; exported with the Gaussians."""
-    box: Box | None
-    """None: the whole scene."""
+    picks: tuple[Pick, ...]
+    """What selects it, the same for every version; none: the whole scene."""
     alternatives: tuple[Alternative, ...]
     chosen: int = 0
     shown: bool = True
+
+    @property
+    def box(self) -> Box | None:
+        """The box dragged last; None: the whole scene."""
+        return self.picks[-1].box if self.picks else None
 
     @property
     def current(self) -> Alternative:

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gaussian_lens_app.errors import MethodError
-from gaussian_lens_app.scene import Box, Patch
-from gaussian_lens_app.session.events import Outcome
+from gaussian_lens_app.scene import Patch
+from gaussian_lens_app.session.events import Outcome, Pick
 from gaussian_lens_app.session.history import Edit, Edited, make_edit, rebased
 from gaussian_lens_app.upgrade import UpgradeResult, Verdict
 
@@ -21,8 +21,8 @@ class Proposal:
 
     name: str
     method: str
-    box: Box | None
-    """None: the whole scene."""
+    picks: tuple[Pick, ...]
+    """What selects it; none: the whole scene."""
     patch: Patch
     verdict: Verdict
     seconds: float
@@ -35,10 +35,10 @@ class Proposal:
 
     @staticmethod
     def of(
-        name: str, method: str, box: Box | None, result: UpgradeResult, base: Edited, region: int | None = None
+        name: str, method: str, picks: tuple[Pick, ...], result: UpgradeResult, base: Edited, region: int | None = None
     ) -> Proposal:
         seconds, needed = sum(result.seconds.values()), result.region.selected.cpu()
-        return Proposal(name, method, box, result.patch, result.verdict, seconds, base.ids, needed, region)
+        return Proposal(name, method, picks, result.patch, result.verdict, seconds, base.ids, needed, region)
 
     def edit(self, now: Edited, key: int, first_id: int, region: int) -> Edit:
         """The edit that applies this to the scene of today. MethodError when its splats are gone."""

@@ -13,7 +13,7 @@ from gaussian_lens_app.errors import BadFile
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.scene import Box, Camera, Gaussians, Patch
 from gaussian_lens_app.session.arrangement import Alternative, UpgradedRegion
-from gaussian_lens_app.session.events import Outcome
+from gaussian_lens_app.session.events import Combine, Outcome, Pick
 from gaussian_lens_app.session.history import Edit, Edited, Rows, make_edit, rows_of
 from gaussian_lens_app.session.looks import Pose
 
@@ -57,7 +57,8 @@ def pose_of(data: dict[str, Any]) -> Pose:
 
 def region_json(region: UpgradedRegion) -> dict[str, Any]:
     return {
-        "number": region.number, "box": box_json(region.box), "chosen": region.chosen, "shown": region.shown,
+        "number": region.number, "box": box_json(region.box), "picks": [pick_json(pick) for pick in region.picks],
+        "chosen": region.chosen, "shown": region.shown,
         "alternatives": [
             {"method": one.method, "edit": one.edit.key, "outcome": outcome_json(one.outcome)}
             for one in region.alternatives
@@ -70,7 +71,27 @@ def region_of(data: dict[str, Any], edits: Mapping[int, Edit]) -> UpgradedRegion
         Alternative(one["method"], outcome_of(one["outcome"], edits[one["edit"]]), edits[one["edit"]])
         for one in data["alternatives"]
     )
-    return UpgradedRegion(data["number"], box_of(data["box"]), alternatives, data["chosen"], data["shown"])
+    return UpgradedRegion(data["number"], _picks_of(data), alternatives, data["chosen"], data["shown"])
+
+
+def pick_json(pick: Pick) -> dict[str, Any]:
+    return {"box": box_json(pick.box), "how": pick.how.value, "through": pick.through, "depth": pick.depth}
+
+
+def pick_of(data: dict[str, Any]) -> Pick:
+    box = box_of(data["box"])
+    if box is None:
+        raise ValueError("a selection without a box")
+    depth = None if data["depth"] is None else float(data["depth"])
+    return Pick(box, Combine(data["how"]), bool(data["through"]), depth)
+
+
+def _picks_of(data: dict[str, Any]) -> tuple[Pick, ...]:
+    """A region's picks; projects of earlier versions kept the box alone."""
+    if "picks" in data:
+        return tuple(pick_of(pick) for pick in data["picks"])
+    box = box_of(data["box"])
+    return () if box is None else (Pick(box),)
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:

@@ -61,7 +61,10 @@ class Upgrades(State):
         No box: of the whole scene. `again`: number of the region it is another upgrade of, to choose from.
         """
         name = f"{method} {next(self.experience.numbers)}"
-        picks = () if box is None else self._picks_of(box, through, again)
+        if again is not None:
+            picks = self.work.arrangement.region(again).picks
+        else:
+            picks = () if box is None else self._picks_of(box, through)
         asked = _Asked(name, box, picks, method, budget, judge, seed, again)
         return self._worker.submit(name, functools.partial(self._upgraded, asked), self._job_changed)
 
@@ -82,7 +85,7 @@ class Upgrades(State):
             result = until_cancelled(request, stop.kept, time.monotonic() - began)
         finally:
             self._show(None, met)
-        return self._land(Proposal.of(asked.name, asked.method, asked.box, result, base, asked.again))
+        return self._land(Proposal.of(asked.name, asked.method, asked.picks, result, base, asked.again))
 
     def _request(self, asked: _Asked, base: Edited, met: Edited) -> UpgradeRequest:
         """What was asked for, of the scene `base`; shown as it goes on while the scene is still `met`."""
@@ -118,15 +121,15 @@ class Upgrades(State):
         if changed:
             self._tell(Previewed())
 
-    def _picks_of(self, box: Box, through: bool, again: int | None) -> tuple[Pick, ...]:
+    def _picks_of(self, box: Box, through: bool) -> tuple[Pick, ...]:
         """The chain this box ends, if it is the selection's, else the box alone."""
         shown = self.selection
-        if shown is None or not shown.picks or shown.box is not box or again is not None:
+        if shown is None or not shown.picks or shown.box is not box:
             return (Pick(box, through=through),)
         return shown.picks if through in (False, shown.picks[-1].through) else (Pick(box, through=through),)
 
     def upgrade_again(self, number: int, method: str, budget: Budget = Budget()) -> Job[Outcome]:  # noqa: B008  frozen
-        """Queue another upgrade of a region, to flip between the two."""
+        """Queue another upgrade of all that a region was selected by, to flip between the two."""
         box = self.work.arrangement.region(number).box
         budget = Budget.for_scene(self.scene) if box is None else budget
         return self.upgrade(box, method, budget, again=number)

@@ -167,7 +167,7 @@ class Workspace:
     def _with_version(self, number: int, proposal: Proposal, edit: Edit) -> tuple[UpgradedRegion, Outcome]:
         """The region, new or as it is, with a version more that is not chosen yet."""
         there = {region.number: region for region in self.arrangement.regions}
-        region, outcome = there.get(number, UpgradedRegion(number, proposal.box, ())), proposal.outcome(edit)
+        region, outcome = there.get(number, UpgradedRegion(number, proposal.picks, ())), proposal.outcome(edit)
         versions = (*region.alternatives, Alternative(proposal.method, outcome, edit))
         return dataclasses.replace(region, alternatives=versions), outcome
 
