@@ -108,7 +108,7 @@ def fit_local(
     rates, schedule, best = _Rates(start, settings), _Schedule(settings.steps, seconds), _Best(problem)
     generator = torch.Generator().manual_seed(seed)
     best.look(0, start)
-    current = start
+    current, done = start, 0
     for step in range(settings.steps):
         if schedule.over() or best.stale(max(3, settings.patience * settings.steps / settings.check_every)):
             break
@@ -116,13 +116,15 @@ def fit_local(
         part = _part(window.rect, window.mask, settings.largest_window, generator)
         rates.set(settings.final_rate + (1 - settings.final_rate) * schedule.cosine(step))
         rates.step(_loss(problem, rates.leaves(), window, part, settings))
-        current = rates.gaussians()
-        if (step + 1) % settings.check_every == 0:
-            best.look(step + 1, current)
+        current, done = rates.gaussians(), step + 1
+        if done % settings.check_every == 0:
+            best.look(done, current)
             if watch is not None:
                 watch(_copy(current))
-        report("Fitting to the photos", schedule.fraction(step + 1))
-    return best.result(current, settings.steps)
+        report("Fitting to the photos", schedule.fraction(done))
+    if done % settings.check_every:
+        best.look(done, current)  # the last steps are those of the lowest rates
+    return best.result(current, done)
 
 
 def _loss(problem: LocalProblem, moving: Gaussians, window: Window, part: Rect, settings: LocalFitSettings) -> Tensor:
