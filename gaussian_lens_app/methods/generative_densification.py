@@ -22,15 +22,16 @@ from gaussian_lens_app.methods.confirm import NEGLIGIBLE, change_of_error
 from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, densified, regrown, settled
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look, squared_error
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
-from gaussian_lens_app.methods.gaussian_lens_pass import prepare
-from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
-from gaussian_lens_app.methods.targets import Target, check_photos, surroundings, windows_of
+from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, prepare
+from gaussian_lens_app.methods.glimpses import glimpses_of
+from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows, spread
+from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, windows_of
 from gaussian_lens_app.methods.view_gradients import window_scores
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
 from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.optimize.local import LocalFit, LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.raster import RenderMode
-from gaussian_lens_app.scene import Gaussians, Patch
+from gaussian_lens_app.scene import Gaussians, Patch, PhotoView
 
 Choice = Literal["gradient", "plain-gradient", "random"]
 
@@ -88,18 +89,19 @@ class GenerativeDensification:
         check_photos(task)
         network = self._network(str(task.scene.device))
         report("Reading the photos", 0.0)
-        mode, windows, stops = self._windows(task, within(report, 0.0, 0.05))
+        mode, seen = self._windows(task, within(report, 0.0, 0.05))
+        windows, stops = seen.fitted, seen.stops
         clock.lap("photos")
         scores = self._scores(task, windows, mode, within(report, 0.05, 0.2))
         rows = self._chosen(task, scores)
         clock.lap("choosing")
-        looks, prepared = self._looks(task, rows, windows, stops, mode, within(report, 0.2, 0.35))
+        looks, prepared = self._looks(task, rows, seen, mode, within(report, 0.2, 0.35))
         clock.lap("renders and gradients")
         with torch.no_grad():
             fine, errors = self._grown(task, network, prepared, looks, rows, clock, within(report, 0.35, 0.6))
         steps = 0
         if self.settings.fit_rounds and len(rows):
-            fit = self._fitted(task, prepared.inputs, fine.gaussians, stops, within(report, 0.6, 0.95), deadline)
+            fit = self._fitted(task, prepared.inputs, fine.gaussians, seen, within(report, 0.6, 0.95), deadline)
             fine, steps = dataclasses.replace(fine, gaussians=fit.gaussians), fit.steps
             clock.lap("fitting")
         with torch.no_grad():
@@ -123,17 +125,27 @@ class GenerativeDensification:
         assert isinstance(loaded, Network)
         return loaded
 
-    def _windows(self, task: Task, report: Report) -> tuple[RenderMode, list[Target], list[Target]]:
-        """(mode at the windows' size, windows of the photos looked at, windows of photos kept out to confirm)."""
-        settings, mode = self.settings, task.mode
-        if task.box is None:
-            mode, targets, _ = scene_windows(task, settings.scene, report=report)
+    def _windows(self, task: Task, report: Report) -> tuple[RenderMode, Windows]:
+        """(mode at the windows' size, photos looked at, photos kept out to confirm, glimpses of these for fitting)."""
+        settings, mode, whole = self.settings, task.mode, task.box is None
+        views = spread(task.region.views, settings.scene.most_photos) if whole else task.region.views
+        views = views if whole else views[: settings.photos + 1]
+        kept = self._kept_out(views)
+        glimpses = glimpses_of(task, kept)
+        if whole:
+            mode, targets, small = scene_windows(task, settings.scene, glimpses, report)
         else:
-            targets = windows_of(task, task.region.views[: settings.photos + 1], exposure=settings.exposure)
-        every = settings.confirm_every
-        enough = every > 0 and len(targets) >= every
-        kept = [i for i in range(len(targets)) if enough and i % every == every // 2]
-        return mode, [t for i, t in enumerate(targets) if i not in kept], [targets[i] for i in kept]
+            targets = windows_of(task, views, glimpses, exposure=settings.exposure)
+            targets, small = targets[: len(views)], targets[len(views) :]
+        assert task.capture is not None
+        names = {task.capture.photos[view.photo].name for view in kept}
+        stops = [target for target in targets if target.name in names]
+        return mode, Windows([target for target in targets if target.name not in names], stops, small)
+
+    def _kept_out(self, views: Sequence[PhotoView]) -> list[PhotoView]:
+        """One in so many photos, where there are as many."""
+        every = self.settings.confirm_every
+        return list(views[every // 2 :: every]) if 0 < every <= len(views) else []
 
     def _scores(self, task: Task, windows: Sequence[Target], mode: RenderMode, report: Report) -> Float[Tensor, "N"]:
         """What the choice goes by; 0 for Gaussians outside the region, too faint, or seen by no photo."""
@@ -156,23 +168,17 @@ class GenerativeDensification:
         return scores.argsort(descending=True, stable=True)[:count].sort().values
 
     def _looks(
-        self,
-        task: Task,
-        rows: Int[Tensor, "K"],
-        windows: Sequence[Target],
-        stops: Sequence[Target],
-        mode: RenderMode,
-        report: Report,
-    ):
+        self, task: Task, rows: Int[Tensor, "K"], seen: Windows, mode: RenderMode, report: Report
+    ) -> tuple[list[Look], Prepared]:
         """Renders and gradients of the chosen Gaussians, all others frozen."""
         chosen = torch.zeros(len(task.scene), dtype=torch.bool, device=task.scene.device)
         chosen[rows] = True
-        frozen = surroundings(task.scene, chosen, [*windows, *stops])
+        frozen = surroundings(task.scene, chosen, seen.all)
         nothing = Gaussians.empty(task.scene.sh_degree, task.scene.device)
-        inputs = LensInputs(frozen, task.scene.take(rows), nothing, tuple(windows), mode)
+        inputs = LensInputs(frozen, task.scene.take(rows), nothing, tuple(seen.fitted), mode)
         looks: list[Look] = []
-        for index, window in enumerate(windows):
-            report("Comparing with the photos", index / len(windows))
+        for index, window in enumerate(seen.fitted):
+            report("Comparing with the photos", index / len(seen.fitted))
             looks.append(look(frozen, inputs.old, window, task.rasterizer, mode))
         return looks, prepare(inputs, STRIDE, task.rasterizer, looks)
 
@@ -200,11 +206,12 @@ class GenerativeDensification:
         return fine, errors
 
     def _fitted(
-        self, task: Task, inputs: LensInputs, fine: Gaussians, stops: list[Target], report: Report, deadline: float
+        self, task: Task, inputs: LensInputs, fine: Gaussians, seen: Windows, report: Report, deadline: float
     ) -> LocalFit:
         """The fine Gaussians fitted to the photos, in the state that the photos kept out like best."""
-        problem = LocalProblem(inputs.frozen, inputs.windows, stops, task.rasterizer, inputs.mode)
-        rates = dataclasses.replace(self.settings.local, steps=self.settings.fit_rounds * len(inputs.windows))
+        windows = [*seen.fitted, *seen.glimpses]
+        problem = LocalProblem(inputs.frozen, windows, seen.stops, task.rasterizer, inputs.mode)
+        rates = dataclasses.replace(self.settings.local, steps=self.settings.fit_rounds * len(windows))
         seconds = max(0.1, deadline - time.monotonic())
         return fit_local(problem, fine, rates, report, seconds=seconds, seed=task.seed)
 
