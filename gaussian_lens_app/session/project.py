@@ -7,6 +7,7 @@ state after the last finished step. It is locked while its session is open: two 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -26,7 +27,7 @@ from gaussian_lens_app.scene.memory import memory_ran_out
 from gaussian_lens_app.session.arrangement import Arrangement
 from gaussian_lens_app.session.events import Event, RegionsChanged, SceneChanged
 from gaussian_lens_app.session.history import Edit
-from gaussian_lens_app.session.locking import FolderLock
+from gaussian_lens_app.session.locking import LOCK, FolderLock
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.opening import open_session
@@ -162,11 +163,12 @@ def project_folder(path: Path) -> Path:
 
 
 def new_project(folder: Path, scene: Path, capture: Path | None, session: Session) -> Project:
-    """A project in a new or empty folder. FileError when something else is there."""
+    """A project in a new or empty folder, left so if it cannot be made. FileError when something else is there."""
     if is_project(folder):
         raise FileError(f"{folder} is a project already: open it with gsr-view {folder}, or choose another name.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"{folder} is not empty: choose another name for the project.")
+    there = folder.exists()
     make_folder(folder)
     project = Project(folder.resolve(), scene.resolve(), None if capture is None else capture.resolve())
     project.lock = FolderLock(project.folder)
@@ -174,8 +176,22 @@ def new_project(folder: Path, scene: Path, capture: Path | None, session: Sessio
         project.attach(session)
     except BaseException:
         project.lock.release()
+        _clear(project, there)
         raise
     return project
+
+
+def _clear(project: Project, there: bool) -> None:
+    """Take away what a project that could not be made has left, nothing else; its folder too unless it was there."""
+    if is_project(project.folder):  # interrupted when all was written
+        return
+    patches = project.folder / PATCHES
+    for path in (*(patches / name for name in project._written.values()), project.folder / LOCK):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    for folder in (patches, *(() if there else (project.folder,))):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def open_project(
