@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -83,22 +85,23 @@ class Upgrade:
         session = self._open(results)
         try:
             before = len(session.scene)
-            if not self.no_close_views:
-                session.ready_close_views().result()
+            self._ready(session)
+            veils = before - len(session.scene)
             budget = self._budget(session)
             outcome = self._upgraded(session, budget)
             if self.force and not outcome.applied:
                 outcome = session.force()
             if outcome.applied:
                 session.export(self.output)
+            counts = {"before": before, "veils": veils, "after": len(session.scene) if outcome.applied else before}
         finally:
             session.close()
         if self.report is not None:
             from gaussian_lens_app.formats import write_atomically
 
             with write_atomically(self.report, "w") as file:
-                file.write(json.dumps(self._report(before, budget, outcome, results[0]), indent=1) + "\n")
-        self._tell(outcome)
+                file.write(json.dumps(self._report(counts, budget, outcome, results[0]), indent=1) + "\n")
+        self._tell(outcome, veils)
         return 0 if outcome.applied else REFUSED
 
     def _check(self) -> None:
@@ -159,31 +162,33 @@ class Upgrade:
             )
         return upgrade_by_blocks(request, report, ENGINES[self.engine](), self.work)
 
+    def _ready(self, session: Session) -> None:
+        """For close views, unless they are to be left out."""
+        if not self.no_close_views:
+            with _shown(session):
+                session.ready_close_views().result()
+
     def _upgraded(self, session: Session, budget: Budget) -> Outcome:
         from gaussian_lens_app.scene import Box
-        from gaussian_lens_app.session import JobChanged
 
         box = None
         if self.photo is not None and self.box is not None and session.capture is not None:
             box = Box(session.capture.named(self.photo).camera, self.box)
-        with Progress() as progress:
-
-            def show(event) -> None:
-                if isinstance(event, JobChanged):
-                    progress(event.status.stage, event.status.fraction)
-
-            session.subscribe(show)
+        with _shown(session):
             return session.upgrade(box, self._method, budget, through=self.through, seed=self.seed).result()
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome, veils: int) -> None:
         print(outcome.verdict.sentence)
         if outcome.applied:
             counts = f"{outcome.added} Gaussians added, {outcome.changed} changed, {outcome.removed} removed"
-            print(f"{self.output}: {counts} in {outcome.seconds:.1f} s")
+            taken = f"; veils taken out before: {veils}" if veils else ""
+            print(f"{self.output}: {counts} in {outcome.seconds:.1f} s{taken}")
         else:
             print("Nothing was written: the old splats stay. To write the result all the same, add --force.")
 
-    def _report(self, before: int, budget: Budget, outcome: Outcome, result: UpgradeResult) -> dict[str, Any]:
+    def _report(
+        self, counts: dict[str, int], budget: Budget, outcome: Outcome, result: UpgradeResult
+    ) -> dict[str, Any]:
         return {
             "scene": str(self.scene),
             "capture": None if self.capture is None else str(self.capture),
@@ -195,14 +200,31 @@ class Upgrade:
             "applied": outcome.applied,
             "verdict": dataclasses.asdict(result.verdict),
             "gaussians": {
-                "before": before,
+                **counts,
                 "selected": result.region.count,
                 "added": outcome.added,
                 "changed": outcome.changed,
                 "removed": outcome.removed,
-                "after": before + (outcome.added - outcome.removed if outcome.applied else 0),
             },
             "seconds": {**result.seconds, "total": sum(result.seconds.values())},
             "photos": result.patch.provenance.get("photos", []),
             "provenance": result.patch.provenance,
         }
+
+
+@contextlib.contextmanager
+def _shown(session: Session) -> Iterator[None]:
+    """The session's jobs show their progress in here, timed from its beginning."""
+    from gaussian_lens_app.session import JobChanged
+
+    with Progress() as progress:
+
+        def show(event) -> None:
+            if isinstance(event, JobChanged):
+                progress(event.status.stage, event.status.fraction)
+
+        stop = session.subscribe(show)
+        try:
+            yield
+        finally:
+            stop()

@@ -2,14 +2,16 @@
 
 project.json names the scene and the photos by paths relative to the folder; neither is copied. Each upgrade is a file
 of its own in patches/, written once, before project.json mentions it: whatever ends the process, the folder holds the
-state after the last finished step.
+state after the last finished step. It is locked while its session is open: two viewers would lose each other's work.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from gaussian_lens_app.scene.memory import memory_ran_out
 from gaussian_lens_app.session.arrangement import Arrangement
 from gaussian_lens_app.session.events import Event, RegionsChanged, SceneChanged
 from gaussian_lens_app.session.history import Edit
+from gaussian_lens_app.session.locking import LOCK, FolderLock
 from gaussian_lens_app.session.looks import Pose
 from gaussian_lens_app.session.memory import memory_errors_as_sentences
 from gaussian_lens_app.session.opening import open_session
@@ -56,7 +59,10 @@ class Project:
     session: Session | None = None
     told: GsrError | None = None
     """Why the last change is not on disk; None: it is."""
-    _written: set[int] = field(default_factory=set)
+    lock: FolderLock | None = None
+    """Let go of when the session closes."""
+    _written: dict[int, str] = field(default_factory=dict)
+    """Key of each upgrade on disk -> the name of its file."""
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
     def attach(self, session: Session, quietly: bool = False) -> None:
@@ -64,12 +70,14 @@ class Project:
         self.session = session
         stop = session.subscribe(self._on_event)
         if quietly:
-            return self._save_quietly()
-        try:
-            self.save()
-        except GsrError:
-            stop()
-            raise
+            self._save_quietly()
+        else:
+            try:
+                self.save()
+            except GsrError:
+                stop()
+                raise
+        session.at_close(self._let_go)
 
     def save(self) -> None:
         """Write what is not written yet. ExportError when it cannot be."""
@@ -85,9 +93,10 @@ class Project:
         make_folder(self.folder / PATCHES)
         for edit in edits:
             if edit.key not in self._written:
-                with write_atomically(self._patch(edit.key)) as file:
+                path = self._free_patch(edit.key)
+                with write_atomically(path) as file:
                     file.write(tensor_bytes(edit_tensors(edit)))
-                self._written.add(edit.key)
+                self._written[edit.key] = path.name
 
     def set_bookmarks(self, bookmarks: tuple[Pose, ...]) -> None:
         self.bookmarks = bookmarks
@@ -114,8 +123,17 @@ class Project:
             self.told = error if isinstance(error, GsrError) else FileError(f"The project was not saved: {error}.")
             log.error("saving failed", exc_info=error)
 
-    def _patch(self, key: int) -> Path:
-        return self.folder / PATCHES / f"{key:04d}.safetensors"
+    def _free_patch(self, key: int) -> Path:
+        """Where no file is: one there is of a save that was lost, or another viewer's where nothing can be locked."""
+        path, number = self.folder / PATCHES / _patch_name(key), 2
+        while os.path.lexists(path):
+            path, number = path.with_name(_patch_name(key, f"_{number}")), number + 1
+        return path
+
+    def _let_go(self) -> None:
+        with self._saving:
+            if self.lock is not None:
+                self.lock.release()
 
     def _json(self, work: Workspace, now: Arrangement, edits: Iterable[Edit]) -> dict[str, Any]:
         return {
@@ -123,7 +141,7 @@ class Project:
             "scene": _relative(self.scene, self.folder),
             "capture": None if self.capture is None else _relative(self.capture, self.folder),
             "gaussians": len(self.session.original.ids) if self.session else 0,
-            "edits": [edit_json(edit) for edit in edits],
+            "edits": [edit_json(edit) | {"file": self._written[edit.key]} for edit in edits],
             "in_force": [edit.key for edit in now.edits],
             "regions": [region_json(region) for region in now.regions],
             "names": {str(number): name for number, name in work.names.items()},
@@ -145,14 +163,35 @@ def project_folder(path: Path) -> Path:
 
 
 def new_project(folder: Path, scene: Path, capture: Path | None, session: Session) -> Project:
-    """A project in a new or empty folder. FileError when something else is there."""
+    """A project in a new or empty folder, left so if it cannot be made. FileError when something else is there."""
     if is_project(folder):
         raise FileError(f"{folder} is a project already: open it with gsr-view {folder}, or choose another name.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(f"{folder} is not empty: choose another name for the project.")
+    there = folder.exists()
+    make_folder(folder)
     project = Project(folder.resolve(), scene.resolve(), None if capture is None else capture.resolve())
-    project.attach(session)
+    project.lock = FolderLock(project.folder)
+    try:
+        project.attach(session)
+    except BaseException:
+        project.lock.release()
+        _clear(project, there)
+        raise
     return project
+
+
+def _clear(project: Project, there: bool) -> None:
+    """Take away what a project that could not be made has left, nothing else; its folder too unless it was there."""
+    if is_project(project.folder):  # interrupted when all was written
+        return
+    patches = project.folder / PATCHES
+    for path in (*(patches / name for name in project._written.values()), project.folder / LOCK):
+        with contextlib.suppress(OSError):
+            path.unlink()
+    for folder in (patches, *(() if there else (project.folder,))):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def open_project(
@@ -163,6 +202,18 @@ def open_project(
     `scene`, `capture`: what it must have been made from, where that is known.
     """
     folder = project_folder(folder)
+    _read(folder)  # no lock in what is no project
+    lock = FolderLock(folder)
+    try:
+        return _opened(folder, lock, device, scene, capture, how)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _opened(
+    folder: Path, lock: FolderLock, device: str, scene: Path | None, capture: Path | None, how: dict[str, Any]
+) -> tuple[Session, Project]:
     data = _read(folder)
     _refuse_others(folder, data["scene"], scene, "scene")
     _refuse_others(folder, data["capture"], capture, "photos")
@@ -172,7 +223,7 @@ def open_project(
     try:
         _refuse_another_count(session, scene, data["gaussians"])
         bookmarks, up, home = _restored(session, folder, data)
-        project = Project(folder, scene, capture, bookmarks, up, home, _written={edit["key"] for edit in data["edits"]})
+        project = Project(folder, scene, capture, bookmarks, up, home, lock=lock, _written=_files(data["edits"]))
         project.attach(session, quietly=True)
     except BaseException:
         session.close()
@@ -192,7 +243,8 @@ def _restored(session: Session, folder: Path, data: dict[str, Any]) -> tuple[tup
     """(bookmarks, which way is up, the first view); the session is as it was after its last finished step."""
     try:
         with memory_errors_as_sentences("opening the project", "close other programs"):
-            session.work, session.left_out = rebuilt(data, lambda key: _tensors(folder, key), session.original)
+            files = _files(data["edits"])
+            session.work, session.left_out = rebuilt(data, lambda key: _tensors(folder, files[key]), session.original)
         bookmarks = tuple(pose_of(pose) for pose in data["bookmarks"])
         home = None if data.get("home") is None else pose_of(data["home"])
         up = None if data["up"] is None else tuple(float(value) for value in data["up"])
@@ -222,8 +274,20 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0][:120]
 
 
-def _tensors(folder: Path, key: int) -> dict[str, Any]:
-    path = folder / PATCHES / f"{key:04d}.safetensors"
+def _patch_name(key: int, which: str = "") -> str:
+    return f"{key:04d}{which}.safetensors"
+
+
+def _files(edits: Iterable[dict[str, Any]]) -> dict[int, str]:
+    """Key of each upgrade -> the name of its file, which older projects do not say."""
+    files = {edit["key"]: edit.get("file") or _patch_name(edit["key"]) for edit in edits}
+    if wrong := [name for name in files.values() if not re.fullmatch(r"-?[0-9]{3,}(_[0-9]+)?\.safetensors", name)]:
+        raise ValueError(f"{wrong[0]} is no upgrade's file")
+    return files
+
+
+def _tensors(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / PATCHES / name
     try:
         tensors = load_tensors(path.read_bytes())
         if missing := EDIT_TENSORS - tensors.keys():

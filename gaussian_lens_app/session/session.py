@@ -41,3 +41,5 @@ class Session(Selections, Upgrades, Steps):
         self._listeners = ()
         for one in (self._worker, self._files, self._films, self._selector):
             one.close()
+        for call in self._at_close:
+            call()

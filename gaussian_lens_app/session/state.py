@@ -70,6 +70,7 @@ class State:
         self._upgrade = upgrade
         self._lock = threading.RLock()
         self._listeners: tuple[Callable[[Event], None], ...] = ()
+        self._at_close: tuple[Callable[[], None], ...] = ()
         self._worker = Worker("upgrades")
         self._files = Worker("files")
         self._films = Worker("films")
@@ -135,6 +136,11 @@ class State:
         with self._lock:
             self._listeners += (listener,)
         return lambda: self._unsubscribe(listener)
+
+    def at_close(self, call: Callable[[], None]) -> None:
+        """Call it when the session has been closed."""
+        with self._lock:
+            self._at_close += (call,)
 
     # ---- for those who change something
 

@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from exports import scene_of
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import ExportError
 from gaussian_lens_app.formats.atomic import export_error
 from gaussian_lens_app.session import open_session
+from gaussian_lens_app.session import project as module
 from gaussian_lens_app.session.project import new_project, open_project
 
 
@@ -56,6 +58,39 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(scene, tmp_path):
     session = open_session(scene, None, "cpu")
     with pytest.raises(ExportError, match="was not written"):
         new_project(tmp_path / "file" / "work", scene, None, session)
+    session.close()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_project_that_cannot_be_made_leaves_nothing_behind(scene, tmp_path, full_disk, there):
+    if there:
+        (tmp_path / "work").mkdir()
+    session = open_session(scene, None, "cpu")
+    make_room = full_disk()
+    for _ in range(2):
+        with pytest.raises(ExportError, match="disk is full"):
+            new_project(tmp_path / "work", scene, None, session)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["scene.ply", *(["work"] if there else [])]
+    make_room()
+    assert new_project(tmp_path / "work", scene, None, session).told is None
+    session.close()
+
+
+def test_upgrades_written_before_the_disk_was_full_go_with_the_project_that_could_not_be_made(
+    scene, tmp_path, monkeypatch
+):
+    def full(path, mode="wb"):
+        if path.name == "project.json":
+            raise export_error(path, OSError(errno.ENOSPC, "No space left on device"))
+        return real(path, mode)
+
+    real = module.write_atomically
+    monkeypatch.setattr(module, "write_atomically", full)
+    session = open_session(scene, None, "cpu")
+    session.delete_splats(torch.arange(12) == 3, "One less")
+    with pytest.raises(ExportError, match="disk is full"):
+        new_project(tmp_path / "work", scene, None, session)
+    assert [path.name for path in tmp_path.rglob("*")] == ["scene.ply"]
     session.close()
 
 

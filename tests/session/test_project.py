@@ -142,7 +142,7 @@ def test_paths_are_relative_so_that_the_whole_may_move(worked, tmp_path):
 def test_nothing_of_the_scene_or_the_photos_is_copied(worked):
     _, folder = worked
     files = {path.name for path in folder.rglob("*") if path.is_file()}
-    assert files == {"project.json", "0001.safetensors", "0002.safetensors", "0003.safetensors"}
+    assert files == {".lock", "project.json", "0001.safetensors", "0002.safetensors", "0003.safetensors"}
 
 
 def test_another_scene_at_the_same_place_is_refused(worked, scene):

@@ -1,5 +1,6 @@
 """What `gsr-view` does with its arguments: which project it opens or makes, and when it readies the scene."""
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import FileError
 from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.formats.atomic import export_error
 from gaussian_lens_app.scene import Box, Camera, Gaussians, Patch, Region
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
@@ -208,3 +210,24 @@ def test_work_that_could_not_be_saved_is_saved_by_the_next_step_that_can(serve, 
 
     serve(do, scene)
     assert told == ["Your work is not saved"]
+
+
+def test_work_that_no_room_was_left_for_gets_one_folder_with_the_plain_name(serve, scene, tmp_path, monkeypatch):
+    def full(path, mode="wb"):
+        raise export_error(path, OSError(errno.ENOSPC, "No space left on device"))
+
+    def do(session, viewer):
+        desk = viewer.desk
+        desk.unsaved, desk.refresh = None, lambda: None
+        desk.tell = lambda client, title, body, bad=False: None
+        with monkeypatch.context() as patched:
+            patched.setattr("gaussian_lens_app.session.project.write_atomically", full)
+            for _ in range(3):
+                session.upgrade(BOX).result(5)
+            assert "disk is full" in desk.unsaved
+            assert [path.name for path in tmp_path.iterdir()] == ["scene.ply"]
+        session.upgrade(BOX).result(5)
+        assert desk.project.folder.name == "scene_project"
+
+    serve(do, scene)
+    assert len(open_and_close(tmp_path / "scene_project").regions) == 4
