@@ -60,7 +60,7 @@ class DensificationSettings:
     """Coarse Gaussians the network sees at once, a margin apart; eight times as many when they settle."""
     settle: bool = True
     """Look at the fine Gaussians once more and correct them."""
-    fit_rounds: int = 5
+    fit_rounds: int = 10
     """Then fit them so many steps for each photo, one photo a step; 0: the forward pass alone."""
     local: LocalFitSettings = field(default_factory=lambda: LocalFitSettings(largest_window=1 << 16, check_every=25))
     """Rates of that; its steps follow from the rounds."""

@@ -75,6 +75,13 @@ class Workspace:
         region = self.arrangement.region(number)
         return self._titles(self.arrangement.dependents(region.key))
 
+    def lost_by_hiding(self, number: int) -> tuple[str, ...]:
+        """What was done by hand on top of a region, by name: it goes with it, and showing the region does not bring it
+        back."""
+        own = {edit.key for edit in self.arrangement.alternatives()}
+        above = self.arrangement.dependents(self.arrangement.region(number).key)
+        return self._titles(edit for edit in above if edit.key not in own)
+
     def standing_on(self, number: int) -> tuple[str, ...]:
         """What would go with a region for good, by name: hidden regions and versions that were made on it too."""
         return self._titles(self.arrangement.standing_on(number))

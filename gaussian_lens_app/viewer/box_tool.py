@@ -13,7 +13,7 @@ from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session import Combine, Session
 from gaussian_lens_app.viewer.display import camera_of
 from gaussian_lens_app.viewer.host import Host
-from gaussian_lens_app.viewer.outline import Target, hide_outline, hide_suggestions, locate, show_outline
+from gaussian_lens_app.viewer.outline import Target, hide_outline, hide_region, hide_suggestions, locate, show_outline
 
 SMALLEST = 8
 """A box with a shorter side is a click that slipped, pixels."""
@@ -64,6 +64,7 @@ class BoxTool:
             self._arm(False)
             self.target = None
             hide_outline(self.server)
+            hide_region(self.server)
         self.session.clear_selection()
 
     def left(self, client: viser.ClientHandle) -> None:
@@ -80,6 +81,7 @@ class BoxTool:
         if client is not None:
             self._boxed(client)
         hide_suggestions(self.server)
+        hide_region(self.server)
         self.target = locate(self.session.scene, box, self.session.rasterizer, self.session.mode)
         if self.target is None:
             hide_outline(self.server)

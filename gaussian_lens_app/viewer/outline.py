@@ -15,8 +15,10 @@ from gaussian_lens_app.scene import Box, Gaussians
 from gaussian_lens_app.select import box_depth
 
 NAME = "/selected_box"
+REGION = "/region_box"
 SUGGESTED = "/suggested_box"
 COLOR = (255, 176, 32)
+REGION_COLOR = (255, 255, 255)
 SUGGESTED_COLOR = (90, 200, 255)
 THICKNESS = 2.5
 """Pixels."""
@@ -63,6 +65,15 @@ def show_outline(server: viser.ViserServer, target: Target, unit: float, name: s
 
 def hide_outline(server: viser.ViserServer) -> None:
     server.scene.remove_by_name(NAME)
+
+
+def show_region(server: viser.ViserServer, target: Target, unit: float) -> None:
+    """The frame of an upgrade that somebody flew to: not the box that *Upgrade* is about."""
+    show_outline(server, target, unit, REGION, REGION_COLOR)
+
+
+def hide_region(server: viser.ViserServer) -> None:
+    server.scene.remove_by_name(REGION)
 
 
 def show_suggestion(

@@ -106,12 +106,11 @@ class Panel:
                 self._follow(event)
 
     def _follow(self, event: SceneChanged) -> None:
-        """Fly to what was swapped in, where that was asked for."""
+        """Fly to what was swapped in, where that was asked for and it is not the whole scene."""
         client = self.desk.box_tool.client
-        new = event.reason in ("upgrade", "force")
-        wanted = new and self.looking.auto_fly.value
+        wanted = event.reason in ("upgrade", "force") and self.looking.auto_fly.value
         if wanted and client is not None and not self.desk.flights.away(client.client_id):
-            self.select.fly(client)
+            self.regions.follow(event.edit, client)
 
     def show_company(self) -> None:
         """Whoever else is here shares all but the camera."""

@@ -206,6 +206,12 @@ def tried_line(method: str, outcome: Outcome, other: Alternative) -> str:
     return f"{tried}: {told}, {plain(label_of(other.method))}: {gain_of(other.outcome.verdict)}.{stays} N flips them."
 
 
+def press_again(what: str, lost: Sequence[str]) -> str:
+    """What the second press does, and what only Undo brings back."""
+    price = f" Done by hand, and brought back by Undo alone: {', '.join(lost)}." if lost else ""
+    return f"Press again to {what} all of it.{price}"
+
+
 def name_line(typed: str, given: str) -> str:
     """Told below the field, which is left alone while somebody types there; empty where the name is as typed."""
     if not typed.strip() or given == typed.strip():

@@ -286,3 +286,14 @@ def test_splats_of_a_kind_can_be_removed_and_undone():
     with pytest.raises(MethodError, match="nothing to remove"):
         session.delete_splats(torch.zeros(len(full), dtype=torch.bool), "nothing")
     session.close()
+
+
+def test_what_was_done_by_hand_on_a_region_is_named_before_hiding_takes_it_along(nested):
+    nested.delete_splats(nested.edited.rows.regions == 2, "Some removed")
+    assert set(nested.work.dependents(1)) == {"Region 2", "Some removed"}
+    assert nested.work.lost_by_hiding(1) == ("Some removed",)
+    assert nested.work.lost_by_hiding(2) == ("Some removed",)
+    count = len(nested.scene)
+    nested.hide_region(1, with_dependents=True)
+    nested.undo()
+    assert len(nested.scene) == count

@@ -30,7 +30,9 @@ class Noting:
         self.rows: list[list[int]] = []
 
     def __call__(self, request, report):
-        region = request.region or by_its_box(request.scene, request.box, *[None] * 2, mode=None, through=request.through)
+        region = request.region or by_its_box(
+            request.scene, request.box, *[None] * 2, mode=None, through=request.through
+        )
         rows = region.selected.nonzero()[:, 0].tolist()
         self.rows.append(rows)
         return result_of(request.scene, patch_of(rows, random_scene(len(rows), seed=len(self.rows)), rows))

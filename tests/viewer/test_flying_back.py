@@ -7,7 +7,7 @@ from flat import flat_session, soon
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.viewer import View
 from gaussian_lens_app.viewer.display import camera_of
-from gaussian_lens_app.viewer.outline import Target
+from gaussian_lens_app.viewer.outline import Target, locate
 from gaussian_lens_app.viewer.panels.select import BACK, ZOOM
 from gaussian_lens_app.viewer.scripted import ScriptedBrowser
 
@@ -91,6 +91,25 @@ def test_an_upgrade_is_followed_only_by_the_browser_that_boxed_it(viewer):
             viewer.box_tool.client = newest(viewer, goes)
         assert soon(lambda: viewer.box_tool.client is None)
         viewer.session.upgrade(a_box(viewer)).result(5)
+        assert not viewer.flights._home
+
+
+def test_what_is_followed_is_the_box_that_was_upgraded_and_not_the_one_dragged_since(viewer):
+    viewer.panel.looking.auto_fly.value = True
+    with ScriptedBrowser(viewer.url) as browser:
+        client = viewer.box_tool.client = newest(viewer, browser)
+        box = a_box(viewer)
+        viewer.session.upgrade(box).result(5)
+        centre = locate(viewer.session.scene, box, viewer.session.rasterizer, viewer.session.mode).centre
+        assert soon(lambda: np.allclose(viewer.flights.pose(client).look_at, centre, atol=1e-3))
+        assert not np.allclose(centre, TARGET.centre, atol=1e-2)
+
+
+def test_nobody_is_flown_anywhere_by_an_upgrade_of_the_whole_scene(viewer):
+    viewer.panel.looking.auto_fly.value = True
+    with ScriptedBrowser(viewer.url) as browser:
+        viewer.box_tool.client = newest(viewer, browser)
+        viewer.session.upgrade(None).result(5)
         assert not viewer.flights._home
 
 

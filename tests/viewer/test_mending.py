@@ -6,11 +6,13 @@ import time
 import numpy as np
 import pytest
 import torch
-from flat import Flat, repainting
+from flat import Flat, repainting, soon
 
 from gaussian_lens_app import formats
-from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.scene import Gaussians, Patch
 from gaussian_lens_app.session import Session
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
+from gaussian_lens_app.session.mending import MENDED
 from gaussian_lens_app.session.project import new_project, open_project
 from gaussian_lens_app.viewer import View
 from gaussian_lens_app.viewer.scripted import ScriptedBrowser
@@ -138,3 +140,33 @@ def test_the_button_mends(opened):
         while not session.history and time.monotonic() < end:
             time.sleep(0.02)
     assert session.history[0].name == "Mended what was found"
+
+
+def test_a_fault_that_readying_for_close_views_hid_is_mended_under_it(opened, monkeypatch):
+    def rounded(edited, *_):
+        every = torch.arange(len(edited.scene))
+        scene = dataclasses.replace(
+            edited.scene, log_scales=edited.scene.log_scales.mean(1, keepdim=True).expand(-1, 3)
+        )
+        return Patch(every, scene, every, provenance={"method": "band-limit"}, kinds=edited.rows.kinds)
+
+    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", rounded)
+    g = sound()
+    scales = g.log_scales.clone()
+    scales[20] = torch.tensor([-8.0, -9.0, 0.0])
+    viewer, session = opened(dataclasses.replace(g, log_scales=scales))
+    session.ready_close_views().result(20)
+    assert formats.lint(session.scene) == ()
+    viewer.panel.mending._start(None)
+    assert soon(lambda: [edit.name for edit in session.history] == [MENDED, CLOSE_VIEWS_NAME])
+    assert session.history[0].patch.removed.tolist() == [20]
+    assert not viewer.panel.mending._folder.visible
+
+
+def test_where_nothing_can_be_mended_it_says_what_to_do(opened, monkeypatch):
+    viewer, _ = opened(faulty())
+    told = []
+    monkeypatch.setattr(viewer.desk, "tell", lambda client, *words: told.append(words))
+    monkeypatch.setattr("gaussian_lens_app.session.steps.mending_patch", lambda *_: None)
+    viewer.panel.mending._start(None)
+    assert told[0][0] == "Nothing was mended"

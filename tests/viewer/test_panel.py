@@ -14,6 +14,7 @@ from gaussian_lens_app.scene import Kind, Patch
 from gaussian_lens_app.session import Combine
 from gaussian_lens_app.upgrade import UpgradeResult
 from gaussian_lens_app.viewer.box_tool import PickOptions
+from gaussian_lens_app.viewer.outline import locate
 from gaussian_lens_app.viewer.panels.help import KEYS
 from gaussian_lens_app.viewer.theme import set_theme
 
@@ -154,9 +155,11 @@ def test_fly_to_it_brings_the_camera_to_the_region_and_its_frame_around_it(opene
     viewer, session, browser, box = opened
     session.upgrade(box).result(5)
     client = next(iter(viewer.server.get_clients().values()))
+    dragged = viewer.box_tool.target
     viewer.panel.regions._fly_to(client)
-    target = viewer.box_tool.target
+    target = locate(session.scene, box, session.rasterizer, session.mode)
     assert target is not None
+    assert viewer.box_tool.target is dragged  # what Upgrade is about
     assert viewer.flights.away(client.client_id)
     assert soon(lambda: np.allclose(viewer.flights.pose(client).look_at, target.centre, atol=1e-3))
     browser.last_frame(0.2)

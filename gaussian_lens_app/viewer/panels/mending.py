@@ -6,6 +6,7 @@ import viser
 
 from gaussian_lens_app.formats import Finding
 from gaussian_lens_app.jobs import Report
+from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
 from gaussian_lens_app.session.mending import MENDED, PLAIN_TO_SEE, faults
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
@@ -22,13 +23,25 @@ class MendingSection:
         with self._folder:
             self._list = gui.add_markdown("")
             self._mend = gui.add_button("", icon=viser.Icon.BANDAGE, color="gray", hint="One step; you can undo it.")
-            desk.on(self._mend.on_click, lambda _: desk.session.mend().result())
+            desk.on(self._mend.on_click, self._start)
         desk.server.on_client_connect(self._tell)
         self.looking = desk.session.in_background("Looking for faults", self._look)
 
     @property
     def mended(self) -> bool:
         return any(edit.name == MENDED for edit in self.desk.session.history)
+
+    def _start(self, client: viser.ClientHandle | None) -> None:
+        """On the scene as it was opened: in one readied for close views its faults are, and may not show any more."""
+        session = self.desk.session
+        readied = [edit.name for edit in session.history] == [CLOSE_VIEWS_NAME]
+        if readied:
+            session.undo()
+        mended = session.mend().result()
+        if readied:
+            session.ready_close_views()
+        if mended is None:
+            self.desk.tell(client, "Nothing was mended", "Undo what was done since the file was opened, then mend.")
 
     def _look(self, report: Report) -> None:
         session = self.desk.session

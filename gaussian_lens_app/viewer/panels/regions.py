@@ -5,11 +5,13 @@ from __future__ import annotations
 import viser
 
 from gaussian_lens_app.errors import MethodError
+from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session.arrangement import UpgradedRegion
 from gaussian_lens_app.session.choices import for_boxes, for_whole_scenes
+from gaussian_lens_app.session.history import Edit
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
-from gaussian_lens_app.viewer.outline import locate, show_outline
+from gaussian_lens_app.viewer.outline import locate, show_region
 from gaussian_lens_app.viewer.panels.upgrade import UpgradeSection
 
 NONE = "none yet"
@@ -83,14 +85,25 @@ class RegionsPanel:
         if region.box is None:
             desk.flights.to(client, desk.home)
             return
-        target = locate(desk.session.scene, region.box, desk.session.rasterizer, desk.session.mode)
-        if target is None:
+        if not self._flown_to(region.box, client):
             desk.tell(client, "Nothing is there", "What this region showed is not drawn any more.")
-            return
-        show_outline(desk.server, target, desk.host.unit)
-        desk.box_tool.target, desk.box_tool.client = target, client
-        desk.flights.to_box(client, target)
-        desk.refresh()
+
+    def follow(self, edit: Edit, client: viser.ClientHandle) -> None:
+        """To the box of the region whose upgrade this is, if it is one."""
+        region = next((one for one in self.desk.session.regions if one.key == edit.key), None)
+        if region is not None and region.box is not None:
+            self._flown_to(region.box, client)
+
+    def _flown_to(self, box: Box, client: viser.ClientHandle) -> bool:
+        """Whether there is something to fly to, and then there with a frame around it."""
+        desk = self.desk
+        target = locate(desk.session.scene, box, desk.session.rasterizer, desk.session.mode)
+        if target is not None:
+            show_region(desk.server, target, desk.host.unit)
+            desk.box_tool.client = client
+            desk.flights.to_box(client, target)
+            desk.refresh()
+        return target is not None
 
     def _toggle(self, client: viser.ClientHandle | None) -> None:
         region = self.region
@@ -113,7 +126,8 @@ class RegionsPanel:
             self._asked = None
         except MethodError as error:
             self._asked = (what, region.number)
-            self.desk.tell(client, str(error), f"Press again to {what} all of it.")
+            lost = session.work.lost_by_hiding(region.number) if what == "hide" else ()
+            self.desk.tell(client, str(error), words.press_again(what, lost))
         self.desk.refresh()
 
     def _flip(self, client: viser.ClientHandle | None) -> None:

@@ -13,6 +13,7 @@ from gaussian_lens_app.scene import Box
 from gaussian_lens_app.session import Outcome
 from gaussian_lens_app.session.choices import Choice, choices, for_boxes
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
+from gaussian_lens_app.session.mending import MEND_JOB
 from gaussian_lens_app.session.missing import worst_places
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
@@ -171,10 +172,14 @@ class UpgradeSection:
             job.cancel()
 
     def watch(self, job: Job) -> None:
-        """Show a job that was not started here, and that upgrades wait for: readying close views."""
+        """Show a job that was not started here: readying close views, and mending."""
         with self._lock:
-            if job.status.name == CLOSE_VIEWS_JOB and job not in self.jobs:
+            if job in self.jobs:
+                return
+            if job.status.name == CLOSE_VIEWS_JOB:
                 self.jobs = [job, *self.jobs]  # before those that wait for it
+            elif job.status.name == MEND_JOB:
+                self.jobs = [*self.jobs, job]
 
     def failed(self, job: Job) -> bool:
         """Whether this is one of the jobs shown here that did not end well."""
