@@ -144,6 +144,7 @@ def _run(operation: Any, *args: Any, **kwargs: Any) -> Any:
     flat, shape = _pytree.tree_flatten((args, kwargs))
     tensors = [one for one in flat if isinstance(one, Tensor)]
     if name not in CARRIES:
+        _check_written(operation._schema, args, kwargs, tensors)
         _check(name, args, tensors, flat)
     bare = [_on_processor(one) for one in flat]
     inside, options = _pytree.tree_unflatten(bare, shape)
@@ -174,6 +175,16 @@ def _given(result: Any, known: dict[int, Any], leaves: bool) -> Any:
     if leaves:
         return result.clone()
     return known[id(result)] if id(result) in known else _There(result)
+
+
+def _check_written(schema: Any, args: tuple, kwargs: dict[str, Any], tensors: list[Tensor]) -> None:
+    """What is written is where its operands are, a single number too."""
+    if not any(map(_is_there, tensors)):
+        return
+    named = dict(zip((one.name for one in schema.arguments), args, strict=False)) | kwargs
+    goals = [named.get(one.name) for one in schema.arguments if one.alias_info is not None and one.alias_info.is_write]
+    if any(isinstance(one, Tensor) and not _is_there(one) for one in _pytree.tree_leaves(goals)):
+        raise Mixed(f"{schema.name}: writes a tensor of the processor from tensors on {NAME}")
 
 
 def _check(name: str, args: tuple, tensors: list[Tensor], flat: list) -> None:

@@ -102,12 +102,13 @@ def judge_low_resolution(
     within the slack.
     """
     settings = settings or JudgeSettings()
-    totals = torch.zeros(2)
+    totals = [0.0, 0.0]
     for after, view in folds:
         photo = capture.photos[view.photo]
         for i, scene in enumerate((before, after)):
-            totals[i] += _squared_error(scene, photo, view, rasterizer, mode)[view.mask.to(before.device)].mean()
-    change = 10 * math.log10(float(totals[0]) / max(float(totals[1]), 1e-12))
+            errors = _squared_error(scene, photo, view, rasterizer, mode)
+            totals[i] += float(errors[view.mask.to(before.device)].mean())
+    change = 10 * math.log10(totals[0] / max(totals[1], 1e-12))
     accepted = change >= -settings.low_resolution_slack_db
     outcome = "agrees with" if accepted else "contradicts"
     sentence = f"The result {outcome} the low-resolution photos ({change:+.2f} dB); detail not verified."

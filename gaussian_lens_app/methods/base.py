@@ -21,7 +21,6 @@ class Needs(Enum):
 
     NOTHING = "nothing but the scene"
     PHOTOS = "photos with cameras"
-    SHARP_PHOTOS = "photos sharper than the scene"
 
 
 def unseen(patch: Patch) -> None:

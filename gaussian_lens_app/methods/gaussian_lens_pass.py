@@ -65,20 +65,9 @@ def run_network(
     looks: Sequence[Look],
     number: int,
     temperature: float = 0.0,
-) -> Gaussians:
-    """The state after one pass, differentiable in the network's weights."""
-    return run_network_and_mask(network, prepared, state, looks, number, temperature)[0]
-
-
-def run_network_and_mask(
-    network: GaussianLens,
-    prepared: Prepared,
-    state: Gaussians,
-    looks: Sequence[Look],
-    number: int,
-    temperature: float = 0.0,
 ) -> tuple[Gaussians, Tensor | None]:
-    """The same, and which Gaussians exist (None where the network does not predict it)."""
+    """The state after one pass, differentiable in the network's weights, and which Gaussians exist (None where the
+    network does not predict it)."""
     points, views = as_points(prepared, state, looks), network_views(network, prepared, looks)
     residuals = network(points, views, number, temperature)
     return applied(state, points.axes, points.order, residuals), residuals.keep

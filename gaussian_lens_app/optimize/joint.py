@@ -149,7 +149,11 @@ def baked(scene: Gaussians, cameras: Sequence[Camera], settings: JointSettings) 
 def _step(
     problem: JointProblem, adam: Adam, view: JointView, sizes: Float[Tensor, "N 1"] | None, rates: dict[str, float]
 ) -> float:
-    """Moves what `adam` holds; the loss before. `sizes`: of the 3D filter, where there is one."""
+    """Moves what `adam` holds; the loss before. `sizes`: of the 3D filter, where there is one.
+
+    The strategy hears of each pull as of a loss over the whole picture, whatever part of it was looked at: its
+    threshold means what it does in 3DGS. Where the window is the picture, that is the pull itself.
+    """
     frozen, settings, strategy = problem.frozen, problem.settings, problem.strategy
     moving = adam.scene if sizes is None else smoothed(adam.scene, sizes)
     scene, trainable = moving, None
@@ -166,9 +170,16 @@ def _step(
     penalty = None if strategy is None else strategy.penalty(adam.scene)
     (loss if penalty is None else loss + penalty).backward()
     if strategy is not None and probe is not None and probe.grad is not None:
-        strategy.observe(probe.grad[len(frozen) :], view.camera)
+        strategy.observe(probe.grad[len(frozen) :] * _share(view), view.camera)
     adam.step(rates)
     return float(loss.detach())
+
+
+def _share(view: JointView) -> float:
+    """Over how many pixels the loss is a mean, as a part of the whole camera's."""
+    x0, y0, x1, y1 = view.rect
+    counting = (x1 - x0) * (y1 - y0) if view.weight is None else float(view.weight.sum())
+    return counting / (view.camera.width * view.camera.height)
 
 
 def joint_loss(rendered: Float[Tensor, "H W 3"], view: JointView, settings: JointSettings) -> Tensor:

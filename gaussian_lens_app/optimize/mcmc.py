@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gaussian_lens_app.networks.relocation import together
 from gaussian_lens_app.optimize.adam import Adam
 from gaussian_lens_app.optimize.shape import limited
 from gaussian_lens_app.scene import Camera, Gaussians
 from gaussian_lens_app.scene.gaussians import rotations
+
+MOST_COPIES = 50
+"""Scales are divided for at most so many, opacities for all."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Mcmc:
         return rows[torch.multinomial(chances, count, replacement=True, generator=self.generator).to(rows.device)]
 
     def _wander(self, scene: Gaussians, strength: float) -> None:
-        """Equation 9: noise shaped like the Gaussian's covariance that fades for opacities over .005."""
+        """The random walk: noise shaped like the Gaussian's covariance that fades for opacities over .005."""
         faint = torch.sigmoid(-100 * (scene.logit_opacities.sigmoid() - 0.005))
         normal = torch.randn(scene.means.shape, generator=self.generator).to(scene.device)
         noise = normal * (faint * strength)[:, None]
@@ -111,22 +114,14 @@ class Mcmc:
 
 
 def shared(scene: Gaussians, hosts: Int[Tensor, "M"]) -> Gaussians:
-    """Each host's opacity and scale divided so that it and its copies look as it did alone (equation 8)."""
+    """Each host's opacity and scale divided so that it and its copies look as it did alone (equation 9)."""
     copies = torch.bincount(hosts, minlength=len(scene)) + 1
     opacities = scene.opacities.double().clamp(max=1 - 1e-6)
     divided = 1 - (1 - opacities) ** (1 / copies)
     factor = torch.ones_like(opacities)
-    many = (copies > 1).nonzero()[:, 0]
-    factor[many] = opacities[many] / _peak(divided[many], copies[many].clamp_max(50))
+    for count in copies[copies > 1].clamp_max(MOST_COPIES).unique().tolist():
+        rows = copies.clamp_max(MOST_COPIES) == count
+        factor[rows] = opacities[rows] / together(divided[rows], count)
     logit = torch.where(copies > 1, divided.clamp_min(0.005).logit().float(), scene.logit_opacities)
     log_scales = scene.log_scales + factor.log().float()[:, None]
     return dataclasses.replace(scene, logit_opacities=logit, log_scales=log_scales)
-
-
-def _peak(opacities: Tensor, copies: Tensor) -> Tensor:
-    """sum_{i=1..n} sum_{k<i} C(i-1, k) (-1)^k / sqrt(k + 1) o^(k+1): the blended integral of n equal Gaussians."""
-    total = torch.zeros_like(opacities)
-    for i in range(1, int(copies.max()) + 1):
-        inner = sum(math.comb(i - 1, k) * (-1) ** k / math.sqrt(k + 1) * opacities ** (k + 1) for k in range(i))
-        total += torch.where(copies >= i, torch.as_tensor(inner), torch.zeros_like(total))
-    return total

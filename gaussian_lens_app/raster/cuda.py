@@ -135,7 +135,8 @@ class CudaRasterizer:
         """Each Gaussian's summed blending weight: d(sum weights * blended)/d(features) of any features."""
         if len(scene) == 0:
             return weights.new_zeros(0, weights.shape[-1])
-        with _memory_as_device_error(), torch.enable_grad():
+        # Whoever draws may be in inference mode, in which nothing has a gradient.
+        with _memory_as_device_error(), torch.inference_mode(False), torch.enable_grad():
             listing = list_splats(scene.detach(), camera, mode, crop or camera.rect, None)
             features = torch.zeros(1, len(scene), weights.shape[-1], device=scene.device, requires_grad=True)
             blended, _ = rasterize_to_pixels(listing.means, listing.conics, features, listing.opacities, *listing.grid)

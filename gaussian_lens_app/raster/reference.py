@@ -16,6 +16,7 @@ from gaussian_lens_app.raster.base import ANTIALIASED, Render, RenderMode
 from gaussian_lens_app.raster.frozen import only_trainable
 from gaussian_lens_app.raster.sh import sh_colors
 from gaussian_lens_app.scene import Camera, Gaussians, Rect
+from gaussian_lens_app.scene.gaussians import rotations
 
 PAIRS_AT_ONCE = 2_000_000
 """(pixel, Gaussian) pairs held at a time; bounds memory, not results."""
@@ -150,7 +151,7 @@ def planar_covariances(scene: Gaussians, camera: Camera) -> tuple[Tensor, Tensor
     """2D covariances in the image, px^2, before any filter: xx, xy, yy and the determinant, each (N,)."""
     viewmat, K = camera.viewmat.to(scene.means), camera.K.to(scene.means)
     local = scene.means @ viewmat[:3, :3].T + viewmat[:3, 3]
-    axes = quat_matrices(scene.quats) * scene.scales[:, None, :]
+    axes = rotations(scene.quats) * scene.scales[:, None, :]
     rows = _jacobian(local, K, camera) @ viewmat[:3, :3] @ axes
     # The determinant of rows rows^T is |row0 x row1|^2: no cancellation for needles.
     xx, xy, yy = (rows[:, 0] ** 2).sum(-1), (rows[:, 0] * rows[:, 1]).sum(-1), (rows[:, 1] ** 2).sum(-1)
@@ -163,17 +164,6 @@ def view_colors(scene: Gaussians, camera: Camera, degree: int) -> Float[Tensor, 
     position = -viewmat[:3, :3].T @ viewmat[:3, 3]
     degree = min(degree, scene.sh_degree)
     return sh_colors(scene.means - position, torch.cat([scene.sh0, scene.shN], 1), degree)
-
-
-def quat_matrices(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
-    """Rotation matrices of unnormalised wxyz quaternions."""
-    w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
-    rows = [
-        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], -1),
-        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], -1),
-        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1),
-    ]
-    return torch.stack(rows, -2)
 
 
 def blending_weights(

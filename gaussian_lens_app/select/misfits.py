@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.raster import Rasterizer, RenderMode
-from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView
+from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView, Region
 from gaussian_lens_app.select.small_views import small_view
 
 MOST = 4.0
@@ -49,6 +50,20 @@ def misfits(
         report("Comparing the photos", index / len(views))
         errors.append(_error(scene, capture.photos[view.photo], view, rasterizer, mode))
     return [view for view, out in zip(views, outliers(torch.tensor(errors)).tolist(), strict=True) if out]
+
+
+def without_misfits(
+    scene: Gaussians,
+    region: Region,
+    capture: Capture,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    report: Report = silent,
+) -> tuple[Region, list[str]]:
+    """(the region without the photos that contradict the scene, their names)."""
+    wrong = misfits(scene, region.views, capture, rasterizer, mode, report)
+    views = tuple(view for view in region.views if view not in wrong)
+    return dataclasses.replace(region, views=views), [capture.photos[view.photo].name for view in wrong]
 
 
 def _error(scene: Gaussians, photo: Photo, view: PhotoView, rasterizer: Rasterizer, mode: RenderMode) -> float:

@@ -120,8 +120,8 @@ def examples(
             continue
         grown = load_grown(path)
         made[split][0].extend(all_families(grown, rows, seed))
-        # A scene of middling size, and now and then the largest, seen two and a half to four times as close.
-        number, factor = (3, 3.0) if seed % 2 else (len(grown.levels) - 1, 3.0)
+        # A scene of middling size, and every other time the largest, seen three times as close.
+        number, factor = (3 if seed % 2 else len(grown.levels) - 1), 3.0
         if pictures and (split == "train" or grown.procedural):
             made[split][1].append(windows_of_grown(grown, number, factor, decals, rasterizer))
     for scene in scenes if pictures else ():

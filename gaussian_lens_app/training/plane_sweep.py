@@ -20,6 +20,8 @@ from gaussian_lens_app.training.worlds import WorldSettings, random_capture
 
 VALIDATION = 900_000
 """Seeds from here on never train."""
+APART = 10_007
+"""Between the seeds with which neighbouring processes begin; none makes so many captures."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class SweepTrainee(Trainee):
         assert isinstance(network, PlaneSweep)
         chance = random.Random(self.settings.seed + number)
         if not self.captures:
-            self.seed += number
+            self.seed += number * APART
         figures: dict[str, float] = {}
         for _ in range(self.settings.accumulate):
             loss, found = self._step(network, self._next(chance), chance)
@@ -83,7 +85,7 @@ class SweepTrainee(Trainee):
 
     def _next(self, chance: random.Random) -> Shots:
         if len(self.captures) < self.settings.worlds:
-            self.seed += 1
+            self.seed = (self.seed + 1) % VALIDATION
             self.captures.append((shots_of(self.seed, self.settings.world), self.settings.uses))
             return self.captures[-1][0]
         index = chance.randrange(len(self.captures))

@@ -43,7 +43,6 @@ class RunSettings:
     save_minutes: float = 3.0
     validate_minutes: float = 10.0
     device: str = "cpu"
-    seed: int = 0
 
 
 class Trainee(Protocol):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gaussian_lens_app.methods.gaussian_lens_features import Look
-from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, look_again, prepare, run_network_and_mask
+from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, look_again, prepare, run_network
 from gaussian_lens_app.methods.targets import Target
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens
 from gaussian_lens_app.raster import Rasterizer, RenderMode
@@ -114,7 +114,7 @@ def run_sample(
             looks = look_again(ready.prepared, state, rasterizer)
         with torch.set_grad_enabled(scale is not None):
             temperature = 1.0 if scale is not None else 0.0
-            moved, exists = run_network_and_mask(network, ready.prepared, state, looks, number, temperature)
+            moved, exists = run_network(network, ready.prepared, state, looks, number, temperature)
             errors = [target_error(inputs.frozen, moved, target, rasterizer, inputs.mode) for target in ready.targets]
             error = torch.stack(errors).sum() / weight
             if scale is not None:

@@ -15,7 +15,7 @@ from gaussian_lens_app.methods import Needs, Scope, Task, find_method
 from gaussian_lens_app.methods.glimpses import glimpse_of, splat_size
 from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView, Region
 from gaussian_lens_app.select import select_region, whole_region
-from gaussian_lens_app.select.misfits import misfits
+from gaussian_lens_app.select.misfits import without_misfits
 from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
 
 FEW_PHOTOS = 5
@@ -78,9 +78,7 @@ def _without_misfits(request: UpgradeRequest, region: Region, report: Report) ->
     capture, instant = request.capture, request.box is None and find_method(request.method).needs is Needs.NOTHING
     if capture is None or instant:  # looking at hundreds of photos would take longer than the method
         return region, []
-    wrong = misfits(request.scene, region.views, capture, request.rasterizer, request.mode, report)
-    views = tuple(view for view in region.views if view not in wrong)
-    return dataclasses.replace(region, views=views), [capture.photos[view.photo].name for view in wrong]
+    return without_misfits(request.scene, region, capture, request.rasterizer, request.mode, report)
 
 
 def _naming(left_out: Sequence[str], verdict: Verdict) -> Verdict:

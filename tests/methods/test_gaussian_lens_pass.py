@@ -36,7 +36,7 @@ def lively(config: LensConfig = CPU, seed: int = 0) -> GaussianLens:
 def one_pass(network: GaussianLens, inputs: LensInputs, rasterizer) -> Gaussians:
     prepared = prepare(inputs, 3, rasterizer)
     with torch.no_grad():
-        return run_network(network, prepared, inputs.union, look_again(prepared, inputs.union, rasterizer), 0)
+        return run_network(network, prepared, inputs.union, look_again(prepared, inputs.union, rasterizer), 0)[0]
 
 
 def scaled_world(inputs: LensInputs, factor: float) -> LensInputs:
@@ -100,7 +100,7 @@ def test_one_tile_gives_what_the_whole_gives_and_more_tiles_give_every_point(inp
     network, prepared = lively(), prepare(inputs, 3, fast_rasterizer)
     looks = look_again(prepared, inputs.union, fast_rasterizer)
     with torch.no_grad():
-        whole = run_network(network, prepared, inputs.union, looks, 0)
+        whole = run_network(network, prepared, inputs.union, looks, 0)[0]
         same = run_tiles(network, prepared, inputs.union, looks, 0, 100_000, silent)
         cut = run_tiles(network, prepared, inputs.union, looks, 0, len(inputs.union) // 3, silent)
     torch.testing.assert_close(same.means, whole.means)
@@ -140,7 +140,7 @@ def test_every_variant_runs_and_every_weight_it_uses_gets_a_gradient(inputs, fas
     network = GaussianLens(dataclasses.replace(LensConfig(transformer=SMALL, image_width=8), **change))
     prepared = prepare(inputs, 3, fast_rasterizer)
     looks = look_again(prepared, inputs.union, fast_rasterizer)
-    moved = run_network(network, prepared, inputs.union, looks, 1, temperature=1.0)
+    moved = run_network(network, prepared, inputs.union, looks, 1, temperature=1.0)[0]
     assert all(bool(tensor.isfinite().all()) for _, tensor in moved.tensors())
     (moved.means.sum() + moved.sh0.sum() + moved.logit_opacities.sum()).backward()
     ends = [head.rest[-1].weight.grad for head in network.heads]  # pyright: ignore

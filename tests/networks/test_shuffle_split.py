@@ -7,6 +7,7 @@ from gaussian_lens_app.networks.shuffle_split import CHILDREN, PAPER, SplitSetti
 from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.raster.reference import ReferenceRasterizer
 from gaussian_lens_app.scene import Gaussians
+from gaussian_lens_app.scene.gaussians import rotations
 
 
 def turned_blobs(opacities):
@@ -56,9 +57,7 @@ def test_children_stand_half_a_scale_to_both_sides_of_each_axis_with_a_quarter_o
 def test_the_offsets_follow_the_turn_of_the_gaussian():
     """A covariance says which way the longest axis points, whatever the quaternion's convention."""
     scene = turned_blobs([0.9])
-    from gaussian_lens_app.raster.reference import quat_matrices
-
-    R = quat_matrices(torch.nn.functional.normalize(scene.quats, dim=-1))[0]
+    R = rotations(torch.nn.functional.normalize(scene.quats, dim=-1))[0]
     covariance = R @ torch.diag(scene.scales[0] ** 2) @ R.T
     longest = torch.linalg.eigh(covariance).eigenvectors[:, -1]
     offset = shuffle_split(scene).gaussians.means[0] - scene.means[0]

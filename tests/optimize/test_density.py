@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gaussian_lens_app.networks.relocation import relocated
 from gaussian_lens_app.optimize.adam import Adam
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings
 from gaussian_lens_app.optimize.mcmc import Mcmc, McmcSettings, shared
@@ -114,6 +115,15 @@ def test_sharing_a_gaussian_among_copies_keeps_the_picture():
     naive = rasterizer.render(scene.take(torch.zeros(4, dtype=torch.long)), CAMERA).alpha
     assert (after - before).norm() < 0.1 * before.norm()
     assert (after - before).norm() < 0.2 * (naive - before).norm()
+
+
+def test_sharing_divides_each_gaussian_for_its_own_number_of_copies_as_published():
+    scene = gaussians([0.3, 0.2, 0.1], [0.6, 0.9, 0.5])
+    divided = shared(scene, torch.tensor([0, 0, 0, 1]))
+    for row, count in enumerate((4, 2, 1)):
+        opacity, factor = relocated(scene.opacities[row : row + 1], count)
+        torch.testing.assert_close(divided.opacities[row : row + 1], opacity)
+        torch.testing.assert_close(divided.scales[row] / scene.scales[row], factor.expand(3))
 
 
 def test_mcmc_moves_the_dead_to_the_living_and_grows_to_its_limit():

@@ -113,6 +113,51 @@ def test_a_part_shows_the_same_pixels_as_the_whole(views):
     assert part_of(views[0], 96, torch.Generator()) is views[0]
 
 
+class Watch:
+    """A strategy that only looks: the sum of what it was told of the pull at each Gaussian."""
+
+    wants_probe = True
+    pull = 0.0
+
+    def observe(self, probe, camera):
+        self.pull = self.pull + probe[:, 2:]
+
+    def penalty(self, scene):
+        return None
+
+    def update(self, step, steps, adam, rates):
+        pass
+
+
+def pulled(scene, views, rasterizer):
+    """The pull of all these views at the same scene."""
+    watch, settings = Watch(), JointSettings(small_weight=0.0, ssim_weight=0.0)
+    for view in views:
+        problem = JointProblem(scene.take(torch.arange(0)), [view], settings, rasterizer, watch, 1.0)
+        optimize_jointly(problem, scene, 1, silent)
+    return watch.pull
+
+
+def test_the_windows_of_a_picture_pull_together_as_much_as_the_picture(scene, views, rasterizer):
+    view, rects = views[0], [(0, 0, 32, 72), (32, 0, 96, 24), (32, 24, 96, 72)]
+    parts = [
+        dataclasses.replace(view, rect=(x0, y0, x1, y1), large=view.large[y0:y1, x0:x1]) for x0, y0, x1, y1 in rects
+    ]
+    whole = pulled(scene.scene, [view], rasterizer)
+    assert float(whole.max()) > 0
+    torch.testing.assert_close(pulled(scene.scene, parts, rasterizer), whole, rtol=1e-3, atol=1e-7)
+
+
+def test_pixels_that_do_not_count_pull_at_nothing(scene, views, rasterizer):
+    weight = torch.zeros(72, 96)
+    weight[:, :32] = 1
+    view, rect = views[0], (0, 0, 32, 72)
+    masked = dataclasses.replace(view, weight=weight)
+    part = dataclasses.replace(view, rect=rect, large=view.large[:, :32])
+    pulls = [pulled(scene.scene, [one], rasterizer) for one in (masked, part)]
+    torch.testing.assert_close(*pulls, rtol=1e-3, atol=1e-7)
+
+
 def test_the_3d_filter_keeps_gaussians_as_wide_as_the_finest_pixel_that_sees_them(scene, views):
     cameras = [view.camera for view in views]
     sizes = filter_sizes(scene.scene, cameras)

@@ -80,6 +80,15 @@ def test_contributions_of_the_whole_image_sum_to_alpha(fast: Rasterizer):
     torch.testing.assert_close(total, fast.render(scene, view).alpha.sum(), rtol=1e-5, atol=0)
 
 
+def test_contributions_are_the_same_in_inference_mode(fast: Rasterizer):
+    scene, view = blobs(300, dtype=torch.float32).to(fast.device), camera()
+    weights = torch.rand(53, 70, 2, generator=torch.Generator().manual_seed(2)).to(fast.device)
+    truth = fast.contributions(scene, view, weights)
+    with torch.inference_mode():
+        found = fast.contributions(scene.map(torch.Tensor.clone), view.to(fast.device), weights.clone())
+    assert relative_error(found, truth) < 1e-6
+
+
 def test_only_trainable_gaussians_get_gradients(fast: Rasterizer, reference: Rasterizer):
     scene, view = blobs(300, 1), camera()
     trainable = torch.arange(300) % 7 == 3

@@ -10,8 +10,8 @@ from blobs import blobs, camera, outcome, relative_error
 
 from gaussian_lens_app.errors import DeviceError
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
-from gaussian_lens_app.raster.reference import quat_matrices
 from gaussian_lens_app.scene import Camera, Gaussians
+from gaussian_lens_app.scene.gaussians import rotations
 
 
 def on_device(fast: Rasterizer, scene: Gaussians) -> Gaussians:
@@ -22,7 +22,7 @@ def moved(scene: Gaussians, view: Camera) -> tuple[Gaussians, Camera]:
     """Scene and camera carried together through the same rotation and translation."""
     turn = torch.tensor([0.3, -0.5, 0.7, 0.4], dtype=torch.float64)
     turn = turn / turn.norm()
-    R, t = quat_matrices(turn[None])[0], torch.tensor([0.7, -1.1, 0.4], dtype=torch.float64)
+    R, t = rotations(turn[None])[0], torch.tensor([0.7, -1.1, 0.4], dtype=torch.float64)
     w, v = scene.quats[:, :1], scene.quats[:, 1:]
     a, b = turn[0], turn[1:]
     quats = torch.cat([a * w - v @ b[:, None], a * v + w * b + torch.linalg.cross(b.expand_as(v), v)], -1)

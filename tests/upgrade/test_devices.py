@@ -22,6 +22,7 @@ import torch
 from lens_samples import MIDDLE
 from scenes import write_capture
 
+from gaussian_lens_app.evaluation.judge import judge_low_resolution
 from gaussian_lens_app.formats import load, save
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import METHODS, Budget, Scope, find_method, three_dsr
@@ -31,9 +32,9 @@ from gaussian_lens_app.networks.sr3r import SR3R
 from gaussian_lens_app.networks.sr_prior import PriorConfig, SRPrior
 from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, reconstruct
 from gaussian_lens_app.priors.embedded import EmbeddedPrior
-from gaussian_lens_app.raster import Rasterizer, for_device
+from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, for_device
 from gaussian_lens_app.raster.cuda import CudaRasterizer
-from gaussian_lens_app.scene import Box, Kind
+from gaussian_lens_app.scene import Box, Kind, PhotoView
 from gaussian_lens_app.select.worst import worst_boxes
 from gaussian_lens_app.session import Session, open_session
 from gaussian_lens_app.session.looks import Looks, Marks, Picture
@@ -93,6 +94,13 @@ def test_a_method_works_where_the_scene_is(textured_board, rasterizer, device, m
     for name, tensor in after.tensors():
         assert tensor.device.type == device, name
         assert bool(tensor.isfinite().all()), name
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_judge_of_low_resolution_photos_works_where_the_scene_is(textured_board, rasterizer, device):
+    scene, capture = textured_board.scene.to(device), textured_board.capture
+    view = PhotoView(2, MIDDLE, torch.ones(60, 80, dtype=torch.bool), 1, 1, 1, 1)
+    assert judge_low_resolution(scene, [(scene, view)], capture, rasterizer, ANTIALIASED).accepted
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -203,6 +211,10 @@ def test_the_device_that_is_none_minds_what_a_gpu_minds(device):
         there + here
     with pytest.raises(pretend_device.Mixed):
         here[there[:, 0] > 0.5]
+    with pytest.raises(pretend_device.Mixed):
+        here[0, 0] += there.sum()
+    with pytest.raises(pretend_device.Mixed):
+        torch.add(there.sum(), 1, out=torch.zeros(()))
     with pytest.raises(TypeError):
         there.numpy()
     torch.testing.assert_close((there * 2 + here.max()).cpu(), there.cpu() * 2 + here.max())
@@ -235,4 +247,4 @@ def test_all_of_it_runs_on_a_device_that_is_none():
         timeout=600,
     )
     assert run.returncode == 0, run.stdout[-8000:]
-    assert f"{len(EVERY) + 11} passed" in run.stdout
+    assert f"{len(EVERY) + 12} passed" in run.stdout

@@ -58,7 +58,7 @@ class RunOptions:
         from gaussian_lens_app.training.run import Run, RunSettings
 
         torch.manual_seed(self.seed)
-        settings = RunSettings(out, hours=self.hours, rate=self.rate, device=device, seed=self.seed)
+        settings = RunSettings(out, hours=self.hours, rate=self.rate, device=device)
         run = Run(trainee(), settings)
         if self.start is not None and run.updates == 0:
             run.begin_with(load_network(self.start, name))

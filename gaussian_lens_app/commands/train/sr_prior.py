@@ -66,7 +66,6 @@ class TrainSRPrior:
             average=0.998,
             validate_minutes=4,
             device=device,
-            seed=self.seed,
         )
         Run(PriorTrainee(PRESETS[self.preset], self.captures, settings), run_settings).run(self.minutes)
 
