@@ -50,7 +50,7 @@ class Reconstruct:
     """Same seed, same scene (for a fixed number of threads)."""
 
     def run(self) -> None:
-        check_target(self.output, ".ply")
+        output = check_target(self.output, ".ply")
         holdout = parse_holdout(self.holdout) if self.holdout else None
         from gaussian_lens_app import formats
 
@@ -61,9 +61,9 @@ class Reconstruct:
         with Progress() as report:
             make = self._swept if self.feed_forward else self._optimised
             scene = make(context, rasterizer, report)
-        formats.save(self.output, scene)
+        formats.save(output, scene)
         seconds = time.monotonic() - started
-        print(f"{self.output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
+        print(f"{output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
         if len(test):
             self._print_psnr(scene, test, rasterizer)
 

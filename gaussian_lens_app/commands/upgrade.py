@@ -75,9 +75,8 @@ class Upgrade:
     """Same seed, same result (for a fixed number of threads), where the budget is not what ends the method."""
 
     def run(self) -> int:
-        check_target(self.output, ".ply", own=self.scene)
-        if self.report is not None:
-            check_target(self.report, own=self.scene)
+        output = check_target(self.output, ".ply", own=self.scene)
+        report = None if self.report is None else check_target(self.report, own=self.scene)
         self._check()
         results: list[UpgradeResult] = []
         session = self._open(results)
@@ -90,15 +89,15 @@ class Upgrade:
             if self.force and not outcome.applied:
                 outcome = session.force()
             if outcome.applied:
-                session.export(self.output)
+                session.export(output)
         finally:
             session.close()
-        if self.report is not None:
+        if report is not None:
             from gaussian_lens_app.formats import write_atomically
 
-            with write_atomically(self.report, "w") as file:
-                file.write(json.dumps(self._report(before, budget, outcome, results[0]), indent=1) + "\n")
-        self._tell(outcome)
+            with write_atomically(report, "w") as file:
+                file.write(json.dumps(self._report(output, before, budget, outcome, results[0]), indent=1) + "\n")
+        self._tell(outcome, output)
         return 0 if outcome.applied else REFUSED
 
     def _check(self) -> None:
@@ -175,19 +174,21 @@ class Upgrade:
             session.subscribe(show)
             return session.upgrade(box, self._method, budget, through=self.through, seed=self.seed).result()
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome, output: Path) -> None:
         print(outcome.verdict.sentence)
         if outcome.applied:
             counts = f"{outcome.added} Gaussians added, {outcome.changed} changed, {outcome.removed} removed"
-            print(f"{self.output}: {counts} in {outcome.seconds:.1f} s")
+            print(f"{output}: {counts} in {outcome.seconds:.1f} s")
         else:
             print("Nothing was written: the old splats stay. To write the result all the same, add --force.")
 
-    def _report(self, before: int, budget: Budget, outcome: Outcome, result: UpgradeResult) -> dict[str, Any]:
+    def _report(
+        self, output: Path, before: int, budget: Budget, outcome: Outcome, result: UpgradeResult
+    ) -> dict[str, Any]:
         return {
             "scene": str(self.scene),
             "capture": None if self.capture is None else str(self.capture),
-            "output": str(self.output) if outcome.applied else None,
+            "output": str(output) if outcome.applied else None,
             "photo": self.photo,
             "box": None if self.box is None else list(self.box),
             "method": self._method,
