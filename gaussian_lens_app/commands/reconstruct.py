@@ -32,7 +32,7 @@ class Reconstruct:
     """Photos are averaged down to this many pixels on their longer side."""
     steps: int = 7000
     """Optimisation steps, one photo each."""
-    sh_degree: int = 0
+    sh_degree: Literal[0, 1, 2, 3, 4] = 0
     """View dependence of the colours: 0 (none) to 4."""
     strategy: Literal["adaptive", "mcmc"] = "adaptive"
     """Adaptive density control of 3DGS, or relocation as in 3DGS-MCMC."""
