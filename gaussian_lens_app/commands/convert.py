@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from gaussian_lens_app.commands.arguments import OptionalPath
-from gaussian_lens_app.commands.reading import check_target, read_capture, read_scene, tell
+from gaussian_lens_app.commands.reading import check_target, expanded, read_capture, read_scene, tell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,15 +41,15 @@ class Convert:
     def run(self) -> None:
         from gaussian_lens_app import formats
 
-        if self.file.name != "meta.json":  # its folder is made
-            check_target(self.file)
-        formats.writer_for(self.file)  # an unknown ending is said before the work
+        is_folder = self.file.name == "meta.json"  # which is made
+        file = expanded(self.file) if is_folder else check_target(self.file)
+        formats.writer_for(file)  # an unknown ending is said before the work
         read = read_scene(self.scene)
         scene, rows = self._mended(read)
-        tell(*formats.losses(self.file, scene))
-        formats.save(self.file, scene, like=read, sources=rows, version=self.spz_version)
-        degree = min(scene.sh_degree, formats.degree_in(self.file))
-        print(f"{self.file}: {len(scene):,} Gaussians, SH degree {degree}")
+        tell(*formats.losses(file, scene))
+        formats.save(file, scene, like=read, sources=rows, version=self.spz_version)
+        degree = min(scene.sh_degree, formats.degree_in(file))
+        print(f"{file}: {len(scene):,} Gaussians, SH degree {degree}")
 
     def _mended(self, read: SceneFile) -> tuple[Gaussians, Tensor]:
         """(the scene to write, rows of the scene that was read)"""

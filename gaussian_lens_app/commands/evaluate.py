@@ -60,8 +60,7 @@ class Evaluate:
 
     def run(self) -> None:
         holdout = parse_holdout(self.holdout)
-        if self.json is not None:
-            check_target(self.json, ".json")
+        json = None if self.json is None else check_target(self.json, ".json")
         from gaussian_lens_app.benchmark import EvaluateSettings, evaluate
         from gaussian_lens_app.evaluation.report import write_report
 
@@ -71,5 +70,5 @@ class Evaluate:
         with Progress() as progress:
             evaluation = evaluate(EvaluateSettings(**choices), progress, rasterizer)
         print(evaluation.table(), end="")
-        if self.json is not None:
-            tell(*(f"Wrote {path}" for path in write_report(evaluation, self.json)))
+        if json is not None:
+            tell(*(f"Wrote {path}" for path in write_report(evaluation, json)))

@@ -42,11 +42,20 @@ def tell(*sentences: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
 
-def check_target(path: Path, suffix: str | None = None, own: Path | None = None) -> None:
-    """Raises ExportError while it costs nothing, not after an hour of work. `own`: what is read, and must stay."""
+def expanded(path: Path) -> Path:
+    """The path with its ~ expanded; one of a name that nobody has stays, and names a folder that is not there."""
+    return Path(os.path.expanduser(path))
+
+
+def check_target(path: Path, suffix: str | None = None, own: Path | None = None) -> Path:
+    """The file to write, its ~ expanded; `own` is what is read, and must stay.
+
+    Raises ExportError while it costs nothing, not after an hour of work.
+    """
+    path = expanded(path)
     if suffix and path.suffix.lower() != suffix:
         raise ExportError(f"Cannot write {path.name!r}: give a name that ends in {suffix}.")
-    folder = path.expanduser().absolute().parent
+    folder = path.absolute().parent
     if not folder.is_dir():
         raise ExportError(f"There is no folder {folder} to write {path.name} into: make it first.")
     if not os.access(folder, os.W_OK):
@@ -55,3 +64,4 @@ def check_target(path: Path, suffix: str | None = None, own: Path | None = None)
         raise ExportError(f"{path} is a folder: give the name of the file to write.")
     if own is not None and own.exists() and path.exists() and path.samefile(own):
         raise ExportError(f"{path} is the scene that is read, which stays as it is: give another name.")
+    return path

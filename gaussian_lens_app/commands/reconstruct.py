@@ -32,7 +32,7 @@ class Reconstruct:
     """Photos are averaged down to this many pixels on their longer side."""
     steps: int = 7000
     """Optimisation steps, one photo each."""
-    sh_degree: int = 0
+    sh_degree: Literal[0, 1, 2, 3, 4] = 0
     """View dependence of the colours: 0 (none) to 4."""
     strategy: Literal["adaptive", "mcmc"] = "adaptive"
     """Adaptive density control of 3DGS, or relocation as in 3DGS-MCMC."""
@@ -50,7 +50,7 @@ class Reconstruct:
     """Same seed, same scene (for a fixed number of threads)."""
 
     def run(self) -> None:
-        check_target(self.output, ".ply")
+        output = check_target(self.output, ".ply")
         holdout = parse_holdout(self.holdout) if self.holdout else None
         from gaussian_lens_app import formats
 
@@ -61,9 +61,9 @@ class Reconstruct:
         with Progress() as report:
             make = self._swept if self.feed_forward else self._optimised
             scene = make(context, rasterizer, report)
-        formats.save(self.output, scene)
+        formats.save(output, scene)
         seconds = time.monotonic() - started
-        print(f"{self.output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
+        print(f"{output}: {len(scene)} Gaussians from {len(context)} photos in {seconds:.0f} s")
         if len(test):
             self._print_psnr(scene, test, rasterizer)
 

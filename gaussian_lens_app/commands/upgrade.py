@@ -77,9 +77,8 @@ class Upgrade:
     """Same seed, same result (for a fixed number of threads), where the budget is not what ends the method."""
 
     def run(self) -> int:
-        check_target(self.output, ".ply", own=self.scene)
-        if self.report is not None:
-            check_target(self.report, own=self.scene)
+        output = check_target(self.output, ".ply", own=self.scene)
+        report = None if self.report is None else check_target(self.report, own=self.scene)
         self._check()
         results: list[UpgradeResult] = []
         session = self._open(results)
@@ -92,16 +91,13 @@ class Upgrade:
             if self.force and not outcome.applied:
                 outcome = session.force()
             if outcome.applied:
-                session.export(self.output)
+                session.export(output)
             counts = {"before": before, "veils": veils, "after": len(session.scene) if outcome.applied else before}
         finally:
             session.close()
-        if self.report is not None:
-            from gaussian_lens_app.formats import write_atomically
-
-            with write_atomically(self.report, "w") as file:
-                file.write(json.dumps(self._report(counts, budget, outcome, results[0]), indent=1) + "\n")
-        self._tell(outcome, veils)
+        if report is not None:
+            _write(report, self._report(output, counts, budget, outcome, results[0]))
+        self._tell(outcome, output, veils)
         return 0 if outcome.applied else REFUSED
 
     def _check(self) -> None:
@@ -177,22 +173,22 @@ class Upgrade:
         with _shown(session):
             return session.upgrade(box, self._method, budget, through=self.through, seed=self.seed).result()
 
-    def _tell(self, outcome: Outcome, veils: int) -> None:
+    def _tell(self, outcome: Outcome, output: Path, veils: int) -> None:
         print(outcome.verdict.sentence)
         if outcome.applied:
             counts = f"{outcome.added} Gaussians added, {outcome.changed} changed, {outcome.removed} removed"
             taken = f"; veils taken out before: {veils}" if veils else ""
-            print(f"{self.output}: {counts} in {outcome.seconds:.1f} s{taken}")
+            print(f"{output}: {counts} in {outcome.seconds:.1f} s{taken}")
         else:
             print("Nothing was written: the old splats stay. To write the result all the same, add --force.")
 
     def _report(
-        self, counts: dict[str, int], budget: Budget, outcome: Outcome, result: UpgradeResult
+        self, output: Path, counts: dict[str, int], budget: Budget, outcome: Outcome, result: UpgradeResult
     ) -> dict[str, Any]:
         return {
             "scene": str(self.scene),
             "capture": None if self.capture is None else str(self.capture),
-            "output": str(self.output) if outcome.applied else None,
+            "output": str(output) if outcome.applied else None,
             "photo": self.photo,
             "box": None if self.box is None else list(self.box),
             "method": self._method,
@@ -228,3 +224,10 @@ def _shown(session: Session) -> Iterator[None]:
             yield
         finally:
             stop()
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    from gaussian_lens_app.formats import write_atomically
+
+    with write_atomically(path, "w") as file:
+        file.write(json.dumps(report, indent=1) + "\n")

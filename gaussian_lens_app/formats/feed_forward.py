@@ -23,6 +23,7 @@ from gaussian_lens_app.formats.checks import usable
 from gaussian_lens_app.formats.frames import quaternions
 from gaussian_lens_app.formats.limits import BLOCK, refuse_bombs
 from gaussian_lens_app.formats.named_arrays import Contents, Named, open_arrays
+from gaussian_lens_app.formats.packing import SMALLEST_LOG_SCALE
 from gaussian_lens_app.formats.values import Finding, SceneFile
 from gaussian_lens_app.scene import Gaussians
 from gaussian_lens_app.scene.gaussians import rotations
@@ -63,6 +64,8 @@ WIDEST = {
 """Numbers a Gaussian has at most; there are no more views than Gaussians."""
 AGREES = 1e-3
 """Relative difference of covariances that is rounding."""
+ROUNDED = (-0.01, 1.01)
+"""Opacities that rounding may have taken beyond 0..1; logits go farther."""
 
 
 def load_feed_forward(path: Path, convention: Convention | None = None) -> SceneFile:
@@ -74,8 +77,8 @@ def load_feed_forward(path: Path, convention: Convention | None = None) -> Scene
     assert means is not None
     count, findings = len(means), []
     covariances = _flat(found["covariances"], 9, path)
-    rotation, finding = _rotations_and_scales(found, covariances, stated, count, path)
-    findings.append(finding)
+    rotation, notes = _rotations_and_scales(found, covariances, stated, count, path)
+    findings += notes
     opacities, note = _logits(found["opacities"], count, path)
     findings += note
     harmonics = _harmonics(found["harmonics"], count, path)
@@ -134,29 +137,40 @@ def _rotations_and_scales(
     stated: Convention | None,
     count: int,
     path: Path,
-) -> tuple[tuple[Float[Tensor, "N 4"], Float[Tensor, "N 3"]], Finding]:
+) -> tuple[tuple[Float[Tensor, "N 4"], Float[Tensor, "N 3"]], list[Finding]]:
     """((quats wxyz in the world, log scales), how they were understood)."""
     scales, quats = _flat(found["scales"], 3, path), _flat(found["rotations"], 4, path)
     extrinsics = _flat(found["extrinsics"], 16, path)
     if scales is not None and quats is not None:
         _check_rows(path, count, scales=scales, rotations=quats)
-        log_scales = scales.log() if bool((scales > 0).all()) else scales
+        log_scales, notes = _logarithms(scales)
         views = None if extrinsics is None else extrinsics.view(-1, 4, 4)[:, :3, :3]
         if covariances is not None:
             _check_rows(path, count, covariances=covariances)
-            return _told_by_covariances(covariances.view(-1, 3, 3), quats, log_scales, views, path)
+            told, finding = _told_by_covariances(covariances.view(-1, 3, 3), quats, log_scales, views, path)
+            return told, [finding, *notes]
         if stated is None:
             raise BadFile(
                 f"{path.name} does not tell whether its rotations are xyzw or wxyz, of the camera or of the world: "
                 f"keep its covariances in it, or name it like {path.stem}.depthsplat{path.suffix} "
                 f"(one of {', '.join(CONVENTIONS)})."
             )
-        return (_world(quats, stated, views, path), log_scales), _how("as stated", stated)
+        return (_world(quats, stated, views, path), log_scales), [_how("as stated", stated), *notes]
     if covariances is None:
         raise BadFile(f"{path.name} has neither covariances nor scales and rotations.")
     _check_rows(path, count, covariances=covariances)
     sentence = "Scales and rotations were taken from the covariances."
-    return _decomposed(covariances.view(-1, 3, 3)), Finding("convention", count, sentence)
+    return _decomposed(covariances.view(-1, 3, 3)), [Finding("convention", count, sentence)]
+
+
+def _logarithms(scales: Float[Tensor, "N 3"]) -> tuple[Float[Tensor, "N 3"], list[Finding]]:
+    """Scales as logarithms, which those are already that are below zero in some row of numbers; zeros become flat."""
+    if bool((scales[torch.isfinite(scales).all(1)] < 0).any()):
+        return scales, []
+    logs = torch.where(scales == 0, SMALLEST_LOG_SCALE, scales.log())
+    flat = int((scales == 0).any(1).sum())
+    sentence = f"Gaussians with a scale of zero are read as flat: {flat}."
+    return logs, [Finding("zero-scale", flat, sentence)] if flat else []
 
 
 def _told_by_covariances(
@@ -175,7 +189,7 @@ def _told_by_covariances(
         world = _world(quats, convention, views, path)
         R = rotations(world[some]) * log_scales[some].exp()[:, None]
         difference = ((R @ R.mT).flatten(1) - given).norm(dim=-1) / given.norm(dim=-1).clamp_min(1e-20)
-        if float(difference.median()) < AGREES:
+        if float(difference.nanmedian()) < AGREES:  # rows that are no Gaussians tell nothing
             return (world, log_scales), _how("as the covariances tell", convention)
     sentence = "Scales and rotations contradict the covariances; the covariances count."
     return _decomposed(covariances), Finding("convention", len(quats), sentence)
@@ -232,12 +246,14 @@ def _product(p: Float[Tensor, "N 4"], q: Float[Tensor, "N 4"]) -> Float[Tensor, 
 
 
 def _logits(values: Tensor | None, count: int, path: Path) -> tuple[Float[Tensor, "N"], list[Finding]]:
-    """Opacities as logits; values within 0..1 are opacities, others are logits already."""
+    """Opacities as logits, which they are already where a number lies clearly beyond 0..1."""
     assert values is not None
     values = values.reshape(-1)
     _check_rows(path, count, opacities=values)
-    if bool(((values >= 0) & (values <= 1)).all()):
-        return torch.logit(values, eps=1e-6), []
+    finite = torch.isfinite(values)
+    low, high = ROUNDED
+    if not bool((finite & ((values < low) | (values > high))).any()):
+        return torch.logit(values, eps=1e-6).masked_fill(~finite, torch.nan), []
     return values, [Finding("logit-opacities", count, "Opacities beyond 0..1 are read as logits.")]
 
 

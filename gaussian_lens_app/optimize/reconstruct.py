@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gaussian_lens_app.errors import CaptureError
+from gaussian_lens_app.errors import CaptureError, GsrError
 from gaussian_lens_app.formats.lint import HIGHEST_LOGIT
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.optimize.density import AdaptiveDensity, AdaptiveSettings, Strategy
@@ -39,6 +39,11 @@ class ReconstructSettings:
     random_points: int = 20_000
     """Start with so many random points where the capture has none."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises GsrError for harmonics that no file can hold."""
+        if not 0 <= self.sh_degree <= 4:
+            raise GsrError(f"Colours of degree {self.sh_degree} cannot be kept in a file: choose sh_degree 0 to 4.")
 
 
 def reconstruct(

@@ -37,27 +37,64 @@ def worst_boxes(
     cameras = [photo.camera for photo in capture.photos[::step]]
     left, boxes, first = scores.clone(), [], 0.0
     while len(boxes) < count:
-        found = [best_box(scene, left, camera, rasterizer, mode) for camera in cameras]
+        found = [one for camera in cameras for one in boxes_in_view(scene, left, camera, rasterizer, mode, count=1)]
         value, box = max(found, key=lambda one: one[0], default=(0.0, None))
         first = first or value
-        if box is None or value <= 0 or value < LEAST * first:
+        if box is None or value < LEAST * first:
             break
         boxes.append(box)
         left = torch.where(centres_in_box(scene, box), 0.0, left)
     return boxes
 
 
-def best_box(
+def boxes_in_view(
+    scene: Gaussians,
+    scores: Float[Tensor, "N"],
+    camera: Camera,
+    rasterizer: Rasterizer,
+    mode: RenderMode,
+    count: int = 3,
+    weight: Float[Tensor, "h w"] | None = None,
+) -> list[tuple[float, Box]]:
+    """Up to `count` boxes of this view where scores are high, the highest first, with the mean of their pixels.
+
+    `weight`: how much a box around each pixel of the view's map (`map_camera`) counts; None: all alike.
+    """
+    means, side = _means(scene, scores, camera, rasterizer, mode)
+    if weight is not None:
+        means = means * weight[side // 2 :, side // 2 :][: means.shape[0], : means.shape[1]]
+    found: list[tuple[float, Box]] = []
+    while len(found) < count:
+        y, x = divmod(int(means.argmax()), means.shape[1])
+        value = float(means[y, x])
+        if value <= 0 or (found and value <= LEAST * found[0][0]):
+            break
+        found.append((value, _enlarged(camera, x, y, side)))
+        means[max(0, y - side) : y + side + 1, max(0, x - side) : x + side + 1] = 0
+    return found
+
+
+def map_camera(camera: Camera) -> Camera:
+    """The view, small, as boxes are sought in it."""
+    return camera.with_long_side(MAP)
+
+
+def _means(
     scene: Gaussians, scores: Float[Tensor, "N"], camera: Camera, rasterizer: Rasterizer, mode: RenderMode
-) -> tuple[float, Box]:
-    """(mean score of its pixels, the box of this view where that is highest)."""
-    small = camera.with_long_side(MAP).to(scene.device)
+) -> tuple[Float[Tensor, "h w"], int]:
+    """(mean score in a square at each place of the map that has room for one, the square's side)."""
+    small = map_camera(camera).to(scene.device)
+    mode = mode.scaled(small.width / camera.width)  # or specks would count for more than the view shows of them
     with torch.no_grad():
-        drawn = rasterizer.render(scene, small, mode=mode.scaled(small.width / camera.width), features=scores[:, None])
+        drawn = rasterizer.render(scene, small, mode=mode, features=scores[:, None])
     assert drawn.features is not None
-    side = max(3, round(SIDE * min(small.width, small.height))) | 1
-    means = F.avg_pool2d(drawn.features[None, None, ..., 0], side, 1)[0, 0]
-    y, x = divmod(int(means.argmax()), means.shape[1])
-    factor = camera.width / small.width
+    shorter = min(small.width, small.height)
+    side = min(shorter, max(3, round(SIDE * shorter)) | 1)
+    return F.avg_pool2d(drawn.features[None, None, ..., 0], side, 1)[0, 0], side
+
+
+def _enlarged(camera: Camera, x: int, y: int, side: int) -> Box:
+    """The square of the map that begins at x, y, in the view."""
+    factor = camera.width / map_camera(camera).width
     x0, y0, x1, y1 = (round(value * factor) for value in (x, y, x + side, y + side))
-    return float(means[y, x]), Box(camera, (x0, y0, min(camera.width, x1), min(camera.height, y1)))
+    return Box(camera, (x0, y0, min(camera.width, x1), min(camera.height, y1)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, UInt8, UInt16
 from torch import Tensor
 
 from gaussian_lens_app import formats
@@ -18,10 +18,13 @@ from gaussian_lens_app.formats.ply_header import Property
 from gaussian_lens_app.scene import Capture, Gaussians, Kind, Region
 from gaussian_lens_app.session.classic import compensated
 from gaussian_lens_app.session.glb import write_glb
-from gaussian_lens_app.session.history import Edit, Edited
+from gaussian_lens_app.session.history import Edit, Edited, Rows
 
 KIND, REGION = "provenance", "region"
 """Names of the optional properties of a PLY: a `Kind`, and the number of the region of the upgrade (0: none)."""
+
+MOST = 65535
+"""The highest number of a region that the property can hold."""
 
 POINTS = "GLB: a coloured point for each Gaussian that is not faint; the splats themselves are lost."
 SILENT = "Some of these Gaussians are invented, which only the header of a PLY says."
@@ -66,10 +69,12 @@ def write_scene(
     _check(path, settings)
     if _is_points(path):
         return write_glb(path, scene)
-    like, sources = file, known.sources
+    like, sources, highest = file, known.sources, 0
     if _is_plain(path) and (settings.provenance or _has_provenance(file)):
         like, sources = _with_provenance(scene, known, file)
-    formats.save(path, scene, like=like, sources=sources, comments=comments(known.kinds, edits, settings))
+        highest = int(_regions_in(file).max(initial=0))
+    said = comments(known.kinds, edits, settings, highest)
+    formats.save(path, scene, like=like, sources=sources, comments=said)
     return path
 
 
@@ -96,10 +101,16 @@ def part_rows(edited: Edited, settings: ExportSettings, selection: Region | None
     return rows
 
 
-def comments(kinds: UInt8[Tensor, "N"], edits: Titled, settings: ExportSettings) -> tuple[str, ...]:
-    """What the header says: each upgrade with its verdict, and whether anything is made up."""
+def comments(kinds: UInt8[Tensor, "N"], edits: Titled, settings: ExportSettings, highest: int = 0) -> tuple[str, ...]:
+    """What the header says: each upgrade with its verdict, and whether anything is made up.
+
+    `highest`: the number of a region that the scene was opened with, above which the file has those of `edits`.
+    """
     lines = []
     for title, edit in edits:
+        number = int(edit.after.regions.max()) if len(edit.after.regions) else 0
+        if highest and number:
+            title = f"{title} (number {highest + number} in this file)"
         name = edit.name if title == edit.name else f"{title}, {edit.name}"
         by = edit.patch.provenance.get("method", "by hand")
         lines.append(f"{name}: {by if edit.verdict is None else edit.verdict.sentence}")
@@ -142,19 +153,35 @@ def _has_provenance(file: formats.SceneFile | None) -> bool:
     return file is not None and file.layout is not None and KIND in file.layout.columns
 
 
-def _with_provenance(scene: Gaussians, known, file: formats.SceneFile | None) -> tuple[formats.SceneFile, Tensor]:
+def _with_provenance(scene: Gaussians, known: Rows, file: formats.SceneFile | None) -> tuple[formats.SceneFile, Tensor]:
     """(a layout whose rows are those of `scene`, its sources) with the two properties at the end."""
     layout = (None if file is None else file.layout) or formats.Layout(ply.plain_header(scene.sh_degree))
     sources = known.sources.numpy()
     columns = {name: _gathered(column, sources) for name, column in layout.columns.items()}
     columns[KIND] = known.kinds.numpy()
-    columns[REGION] = known.regions.clamp(0, 65535).numpy().astype(np.uint16)
+    columns[REGION] = _numbers(known, _regions_in(file))
     vertex = layout.header.vertex
     kept = tuple(p for p in vertex.properties if p.name not in (KIND, REGION))
     vertex = dataclasses.replace(vertex, properties=(*kept, Property(KIND, "uchar"), Property(REGION, "ushort")))
     layout = dataclasses.replace(layout, header=layout.header.with_vertex(vertex), columns=columns)
     path = Path("scene.ply") if file is None else file.path
     return formats.SceneFile(scene, layout, (), path), torch.arange(len(scene))
+
+
+def _regions_in(file: formats.SceneFile | None) -> UInt16[np.ndarray, "M"]:
+    """Numbers of the regions that an earlier export wrote, a row each; none where it wrote none."""
+    if file is None or not _has_provenance(file):
+        return np.zeros(0, np.uint16)
+    assert file.layout is not None
+    column = file.layout.columns.get(REGION, np.zeros(0, np.uint16))
+    return np.clip(column, 0, MOST).astype(np.uint16)
+
+
+def _numbers(known: Rows, before: UInt16[np.ndarray, "M"]) -> UInt16[np.ndarray, "N"]:
+    """The file's own numbers for rows of no region of this session, those of its regions above them."""
+    new = known.regions.numpy()
+    old = _gathered(before, known.sources.numpy()) if len(before) else 0
+    return np.where(new > 0, new + int(before.max(initial=0)), old).clip(0, MOST).astype(np.uint16)
 
 
 def _gathered(column: np.ndarray, sources: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.view_gradients import scene_scores
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, Photo, Rect
-from gaussian_lens_app.select.worst import worst_boxes
+from gaussian_lens_app.select.worst import boxes_in_view, map_camera, worst_boxes
 from gaussian_lens_app.session.colormap import colored
 from gaussian_lens_app.session.looks import Marks
 
@@ -29,10 +29,6 @@ PHOTOS = 5
 """Photos looked at for suggestions."""
 LONG_SIDE = 800
 """Of those photos."""
-MAP = 240
-"""Long side of the map of the view in which boxes are sought."""
-SIDE = 0.22
-"""Side of a suggested box, of the view's shorter side."""
 
 
 def blur_in_photos(scene: Gaussians, capture: Capture | None) -> Float[Tensor, "N"]:
@@ -98,27 +94,9 @@ def suggested_boxes(
         lack = scene_scores(scene, dataclasses.replace(capture, photos=tuple(photos)), rasterizer, mode)
     else:
         lack = missing_detail(scene, photos, rasterizer, mode)
-    small = camera.with_long_side(MAP).to(scene.device)
-    drawn = rasterizer.render(scene, small, mode=mode, features=lack[:, None])
-    assert drawn.features is not None
-    side = max(3, round(SIDE * min(small.width, small.height))) | 1
-    score = F.avg_pool2d(drawn.features[None, None, ..., 0], side, 1, side // 2)[0, 0]
-    score = score * _middle(score)
-    score[: side // 2], score[-(side // 2) :] = 0, 0
-    score[:, : side // 2], score[:, -(side // 2) :] = 0, 0
-    factor, boxes, best = camera.width / small.width, [], None
-    for _ in range(count):
-        at = int(score.argmax())
-        y, x = divmod(at, score.shape[1])
-        best = float(score[y, x]) if best is None else best
-        if float(score[y, x]) <= 0.25 * best or best <= 0:
-            break
-        half = side / 2
-        corners = (x + 0.5 - half, y + 0.5 - half, x + 0.5 + half, y + 0.5 + half)
-        x0, y0, x1, y1 = (round(value * factor) for value in corners)
-        boxes.append(Box(camera, (max(0, x0), max(0, y0), min(camera.width, x1), min(camera.height, y1))))
-        score[max(0, y - side) : y + side + 1, max(0, x - side) : x + side + 1] = 0
-    return boxes
+    weight = _middle(map_camera(camera)).to(scene.device)
+    found = boxes_in_view(scene, lack, camera, rasterizer, mode, count, weight)
+    return [box for _, box in found]
 
 
 def worst_places(
@@ -161,9 +139,9 @@ def nearest_photos(capture: Capture, camera: Camera, count: int) -> list[Photo]:
     return [capture.photos[i] for i in (away + 4 * turned).argsort()[:count].tolist()]
 
 
-def _middle(score: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+def _middle(camera: Camera) -> Float[Tensor, "h w"]:
     """People look at what they care about."""
-    y, x = (torch.linspace(-0.5, 0.5, n, device=score.device) for n in score.shape)
+    y, x = (torch.linspace(-0.5, 0.5, n) for n in (camera.height, camera.width))
     return torch.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * CENTRE**2))
 
 

@@ -166,6 +166,25 @@ def test_reconstruct_learns_the_photos_and_measures_those_kept_out(files, tmp_pa
     assert psnr > 14
 
 
+def test_what_is_made_is_written_into_the_home_folder_where_a_command_is_told_so(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    small = ["--long-side", "40", "--random-points", "200", "--steps", "2"]
+    assert gsr("reconstruct", files.capture, *small, "--output=~/made.ply") == 0
+    assert gsr("convert", files.scene, "~/scene.splat") == 0
+    assert gsr("convert", files.scene, "~/folder/meta.json") == 0
+    box = ["--capture", files.capture, *BOX, "--method", "pixels", "--force"]
+    assert gsr("upgrade", files.scene, *box, "--output=~/sharp.ply", "--report=~/report.json") == 0
+    for name in ("made.ply", "scene.splat", "folder/meta.json", "sharp.ply", "report.json"):
+        assert (tmp_path / name).is_file()
+    assert json.loads((tmp_path / "report.json").read_text())["output"] == str(tmp_path / "sharp.ply")
+
+
+def test_a_view_dependence_that_no_file_can_hold_is_refused_before_the_work(files, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        gsr("reconstruct", files.capture, "--sh-degree", "5", "-o", tmp_path / "made.ply")
+    assert "invalid choice '5' for argument '--sh-degree'" in capsys.readouterr().err
+
+
 def test_evaluate_prints_the_table_and_writes_the_figures(files, tmp_path, capsys):
     json_file = tmp_path / "figures.json"
     small = ["--holdout", "6:3", "--boxes", "1", "--low-long-side", "60", "--methods", "input", "pixels"]

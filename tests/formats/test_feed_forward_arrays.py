@@ -136,6 +136,53 @@ def test_harmonics_may_have_colours_last_and_logits_are_told_by_their_range(tmp_
     assert any(finding.kind == "logit-opacities" for finding in load(path).findings)
 
 
+@pytest.mark.parametrize("covariances", [True, False])
+@pytest.mark.parametrize("name", ["scales", "opacities"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_no_gaussian_is_dropped_and_says_nothing_of_the_others(tmp_path, name, value, covariances):
+    path = tmp_path / "scene.mvsplat.npz"
+    kept = arrays(truth(), order="xyzw", space="camera", covariances=covariances)
+    kept[name][0, 3] = value
+    np.savez(path, **kept)
+    others = torch.arange(VIEWS * EACH) != 3
+    same_picture(truth().take(others), path)
+    said = {finding.kind: finding for finding in load(path).findings}
+    assert said.keys() == {"convention", "non-finite"}
+    assert said["non-finite"].count == 1
+    assert "contradict" not in said["convention"].sentence
+
+
+def test_a_scale_of_zero_is_a_flat_gaussian_among_lengths(tmp_path):
+    path = tmp_path / "scene.mvsplat.npz"
+    kept = arrays(truth(), order="xyzw", space="camera", covariances=False)
+    kept["scales"][0, 3:5, 2] = 0
+    np.savez(path, **kept)
+    read = load(path)
+    torch.testing.assert_close(read.gaussians.scales[:, :2], truth().scales[:, :2])
+    assert len(read.gaussians) == VIEWS * EACH
+    assert [finding.count for finding in read.findings if finding.kind == "zero-scale"] == [2]
+
+
+def test_an_opacity_that_rounding_took_beyond_one_is_no_logit(tmp_path):
+    path = tmp_path / "scene.npz"
+    kept = arrays(truth(), order="xyzw", space="camera", covariances=True)
+    kept["opacities"][0, :2] = 1.0005, -0.0005
+    np.savez(path, **kept)
+    read = load(path)
+    torch.testing.assert_close(read.gaussians.opacities[2:], truth().opacities[2:])
+    torch.testing.assert_close(read.gaussians.opacities[:2], torch.tensor([1.0, 0.0]), atol=1e-3, rtol=0)
+    assert not any(finding.kind == "logit-opacities" for finding in read.findings)
+
+
+def test_scales_below_zero_are_logarithms_whatever_else_is_in_the_row(tmp_path):
+    path = tmp_path / "scene.mvsplat.npz"
+    kept = arrays(truth(), order="xyzw", space="camera", covariances=False)
+    kept["scales"] = np.log(kept["scales"])
+    kept["scales"][0, 3] = np.nan, 0.5, -1
+    np.savez(path, **kept)
+    same_picture(truth().take(torch.arange(VIEWS * EACH) != 3), path)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

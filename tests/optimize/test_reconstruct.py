@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from gaussian_lens_app.errors import CaptureError, JobCancelled
+from gaussian_lens_app.errors import CaptureError, GsrError, JobCancelled
 from gaussian_lens_app.evaluation.modes import mean_psnr
 from gaussian_lens_app.optimize.reconstruct import ReconstructSettings, fittable, reconstruct
 from gaussian_lens_app.optimize.scene import OptimizeSettings, optimize_scene
@@ -51,6 +51,12 @@ def test_the_same_seed_gives_the_same_scene(capture):
 def test_mcmc_runs_too_and_keeps_to_its_limit(capture):
     scene = reconstruct(capture, dataclasses.replace(SHORT, steps=20, strategy="mcmc"), RASTERIZER)
     assert 0 < len(scene) <= 300
+
+
+@pytest.mark.parametrize("degree", [-1, 5])
+def test_a_view_dependence_that_no_file_can_hold_is_refused_at_once(degree):
+    with pytest.raises(GsrError, match=f"degree {degree} .* 0 to 4"):
+        ReconstructSettings(sh_degree=degree)
 
 
 def test_a_cancelled_reconstruction_stops_at_once(capture):

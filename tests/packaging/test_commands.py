@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -181,7 +182,20 @@ def test_a_target_that_cannot_be_written_is_found_before_the_work(tmp_path):
     for target in (tmp_path / "no" / "out.ply", tmp_path / "out.txt", tmp_path / "folder.ply"):
         with pytest.raises(ExportError):
             check_target(target, ".ply")
-    check_target(tmp_path / "out.ply", ".ply")
+    assert check_target(tmp_path / "out.ply", ".ply") == tmp_path / "out.ply"
+
+
+def test_a_target_in_the_home_folder_is_that_file_and_no_other(tmp_path, monkeypatch):
+    from gaussian_lens_app.commands.reading import check_target
+    from gaussian_lens_app.errors import ExportError
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert check_target(Path("~/out.ply"), ".ply") == tmp_path / "out.ply"
+    (tmp_path / "scene.ply").write_text("read")
+    with pytest.raises(ExportError, match="stays as it is"):
+        check_target(Path("~/scene.ply"), ".ply", own=tmp_path / "scene.ply")
+    with pytest.raises(ExportError, match="There is no folder"):
+        check_target(Path("~nobody-of-this-name/out.ply"), ".ply")
 
 
 def test_a_reader_that_has_enough_ends_a_command_quietly():

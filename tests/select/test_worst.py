@@ -1,11 +1,13 @@
+import dataclasses
+
 import pytest
 import torch
-from scenes import Board
+from scenes import Board, camera_at
 
 from gaussian_lens_app.methods.view_gradients import scene_scores
-from gaussian_lens_app.raster import ANTIALIASED
+from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
 from gaussian_lens_app.select.region import centres_in_box
-from gaussian_lens_app.select.worst import worst_boxes
+from gaussian_lens_app.select.worst import boxes_in_view, map_camera, worst_boxes
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +47,27 @@ def test_no_place_is_boxed_twice(textured_board: Board, scores, fast_rasterizer)
 def test_a_scene_without_faults_has_no_worst_place(textured_board: Board, fast_rasterizer):
     none = torch.zeros(len(textured_board.scene))
     assert worst_boxes(textured_board.scene, none, textured_board.capture, fast_rasterizer, ANTIALIASED) == []
+
+
+@pytest.mark.parametrize("mode", [CLASSIC, ANTIALIASED, ANTIALIASED.scaled(4)])
+def test_the_mean_of_a_box_is_that_of_the_view_at_full_size(textured_board: Board, scores, fast_rasterizer, mode):
+    """The scene's splats are fine enough here for the filter to matter."""
+    scene = dataclasses.replace(textured_board.scene, log_scales=textured_board.scene.log_scales - 1.2)
+    camera = camera_at(0.1, width=960)
+    drawn = fast_rasterizer.render(scene, camera, mode=mode, features=scores[:, None]).features[..., 0]
+    found = boxes_in_view(scene, scores, camera, fast_rasterizer, mode)
+    assert found
+    for value, box in found:
+        x0, y0, x1, y1 = box.rect
+        assert value == pytest.approx(float(drawn[y0:y1, x0:x1].mean()), rel=0.02)
+
+
+def test_a_weight_says_which_places_of_a_view_count(textured_board: Board, scores, fast_rasterizer):
+    scene, camera = textured_board.scene, camera_at(0.1, width=960)
+    small = map_camera(camera)
+    right = (torch.arange(small.width) > small.width / 2).float().expand(small.height, -1)
+    plain = boxes_in_view(scene, scores, camera, fast_rasterizer, ANTIALIASED)
+    on_the_right = boxes_in_view(scene, scores, camera, fast_rasterizer, ANTIALIASED, weight=right)
+    assert any(sum(box.rect[::2]) < camera.width for _, box in plain)
+    assert on_the_right
+    assert all(sum(box.rect[::2]) > camera.width for _, box in on_the_right)

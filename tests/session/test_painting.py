@@ -11,6 +11,7 @@ import torch
 from scenes import camera_at
 
 from gaussian_lens_app.evaluation.judge import Verdict
+from gaussian_lens_app.raster import CLASSIC
 from gaussian_lens_app.scene import Box, Kind, Patch
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.session import Session
@@ -144,6 +145,24 @@ def test_what_photos_show_finer_is_marked_and_suggested(painter, camera, texture
     assert x0 + x1 > camera.width  # on the right
     assert 0 <= x0 < x1 <= camera.width
     assert 0 <= y0 < y1 <= camera.height
+
+
+def test_specks_that_hardly_show_in_the_view_are_not_suggested_for_what_a_small_map_makes_of_them(
+    textured_board, fast_rasterizer, monkeypatch
+):
+    """The plain filter is a third of a pixel; in a map four times smaller it would make specks four times wider."""
+    across, down = torch.meshgrid(torch.linspace(0.6, 1.0, 5), torch.linspace(-0.2, 0.2, 4), indexing="ij")
+    specks = torch.stack([across.flatten(), down.flatten(), torch.zeros(20)], -1)
+    means = torch.cat([torch.tensor([[-0.8, 0.0, 0.0]]), specks])
+    log_scales = torch.tensor([0.034] + 20 * [1e-4]).log()[:, None].expand(-1, 3).clone()
+    scene = dataclasses.replace(textured_board.scene.take(torch.arange(21)), means=means, log_scales=log_scales)
+    scene = dataclasses.replace(scene, logit_opacities=torch.full((21,), 4.0))
+    monkeypatch.setattr("gaussian_lens_app.session.missing.missing_detail", lambda *_: torch.ones(21))
+    wide = camera_at(0.0, width=960)
+    boxes = suggested_boxes(scene, wide, textured_board.capture, fast_rasterizer, CLASSIC)
+    x0, _, x1, _ = boxes[0].rect
+    assert x0 + x1 < wide.width  # on the left, over the one that shows
+    assert len(boxes) == 1
 
 
 def test_six_turns_bring_up_back_to_where_it_was():

@@ -73,6 +73,37 @@ def test_a_scene_opened_with_provenance_can_leave_in_every_format(session, tmp_p
     assert PlyData.read(kept)["vertex"].data["provenance"].tolist() == [0] * 5 + [Kind.INVENTED] * 2
 
 
+def test_region_numbers_come_back_and_new_regions_get_numbers_of_their_own(session, tmp_path):
+    first = session.export(tmp_path / "first.ply", ExportSettings(provenance=True))
+    file = formats.load(first)
+
+    def another(request):
+        """An original row and one of region 1 replaced, one row made up."""
+        return result_of(request.scene, patch_of([0, 5], random_scene(3, seed=6), [0, 5, -1]), selected=[0, 5])
+
+    again = session_of(file.gaussians, Scripted(another), file=file)
+    kept = again.export(tmp_path / "kept.ply")
+    assert PlyData.read(kept)["vertex"].data["region"].tolist() == [0] * 5 + [1] * 2
+    again.upgrade(BOX).result(5)
+    again.delete_splats(torch.arange(8) == 1, "Removed")
+    both = again.export(tmp_path / "both.ply")
+    part = again.export(tmp_path / "part.ply", ExportSettings(part="region", region=1))
+    again.close()
+    assert PlyData.read(both)["vertex"].data["region"].tolist() == [0] * 3 + [1] + [2] * 3
+    assert PlyData.read(part)["vertex"].data["region"].tolist() == [2] * 3
+    assert "Region 1 (number 2 in this file), " in header(both)
+
+
+def test_origins_without_regions_are_kept_too(session, tmp_path):
+    first = session.export(tmp_path / "first.ply", ExportSettings(provenance=True))
+    file = formats.load(first)
+    del file.layout.columns["region"]
+    again = session_of(file.gaussians, file=file)
+    kept = again.export(tmp_path / "kept.ply")
+    again.close()
+    assert PlyData.read(kept)["vertex"].data["region"].tolist() == [0] * 7
+
+
 @pytest.mark.parametrize("name", ["out.compressed.ply", "out.spz", "out.glb"])
 def test_origins_asked_for_where_they_cannot_be_said_are_refused(session, tmp_path, name):
     with pytest.raises(ExportError, match="only a plain PLY"):

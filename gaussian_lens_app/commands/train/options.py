@@ -45,10 +45,10 @@ class RunOptions:
     def write_release(self, out: Path, name: str, config: Any) -> None:
         """What `--release` asks for."""
         assert self.release is not None
-        check_target(self.release, ".safetensors")
+        file = check_target(self.release, ".safetensors")
         from gaussian_lens_app.training.release import release
 
-        print(f"{self.release}: sha256 {release(out, name, config, self.release)}")
+        print(f"{file}: sha256 {release(out, name, config, file)}")
 
     def train(self, name: str, out: Path, trainee: Callable[[], Trainee], device: str) -> None:
         """Train what `trainee` makes, from the start or from the last checkpoint in `out`."""

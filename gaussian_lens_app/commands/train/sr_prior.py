@@ -73,5 +73,5 @@ class TrainSRPrior:
         from gaussian_lens_app.training.release import release
 
         assert self.release is not None
-        check_target(self.release, ".safetensors")
-        print(f"{self.release}: sha256 {release(self.out, 'sr-prior', config, self.release)}")
+        file = check_target(self.release, ".safetensors")
+        print(f"{file}: sha256 {release(self.out, 'sr-prior', config, file)}")
