@@ -20,6 +20,9 @@ from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
 from gaussian_lens_app.scene import Camera, Capture, Gaussians, Photo, PhotoView, Rect
 from gaussian_lens_app.select.misfits import EXPOSURE_LIMIT
 
+MARGIN = 0.15
+"""Part of a window's sides that fits look at around it; a block brings what shows there (upgrade/blocks.py)."""
+
 
 def check_photos(task: Task) -> None:
     """Raises NeedsMissing or NothingSelected, with what to do, when no photo shows a selected Gaussian."""

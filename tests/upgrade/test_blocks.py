@@ -13,6 +13,7 @@ from scenes import board
 from gaussian_lens_app.errors import CaptureError, ExportError, JobCancelled, NeedsMissing, NothingSelected
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.methods import METHODS, Budget, Needs, Scope
+from gaussian_lens_app.methods.targets import MARGIN, widened
 from gaussian_lens_app.networks.weights import RELEASED, Released
 from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.raster.compare import squared_errors
@@ -76,16 +77,18 @@ def test_parts_are_of_one_piece(made):
     assert sum(spread) / len(spread) < 0.6 * float(means.std(0).norm())
 
 
-def test_a_block_draws_its_own_windows_as_the_whole_scene_does(made, fast_rasterizer):
+def test_a_block_draws_its_own_windows_and_the_margin_around_them_as_the_whole_scene_does(made, fast_rasterizer):
     request = request_for(made, fast_rasterizer)
     blocks = list(blocks_of(request, enumerate(parts_of(made.scene, 300)), Budget()))
     assert len(blocks) >= 4
     for block in blocks:
         for view in block.region.views[:2]:
             camera = block.capture.photos[view.photo].camera
-            whole = fast_rasterizer.render(made.scene, camera, crop=view.rect)
-            alone = fast_rasterizer.render(block.scene, camera, crop=view.rect)
-            assert torch.allclose(whole.rgb[view.mask], alone.rgb[view.mask], atol=1e-6)
+            wide = widened(view, camera, MARGIN)
+            whole = fast_rasterizer.render(made.scene, camera, crop=wide.rect)
+            alone = fast_rasterizer.render(block.scene, camera, crop=wide.rect)
+            assert wide.rect != view.rect
+            assert torch.allclose(whole.rgb, alone.rgb, atol=1e-6)
         assert block.capture.photos[block.region.views[0].photo].name in [p.name for p in made.capture.photos]
 
 
