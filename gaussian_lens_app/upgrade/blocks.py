@@ -102,7 +102,7 @@ def _block(request: UpgradeRequest, capture: Capture, number: int, own: Tensor, 
     best = capture.photos[region.views[0].photo].camera
     return Block(
         number, rows.cpu(), scene.take(rows), Region(selected[rows], region.contributions[rows], views),
-        capture.only(photos), Box(best, region.views[0].rect),
+        dataclasses.replace(capture.only(photos), windows_only=True), Box(best, region.views[0].rect),
         request.method, budget, request.mode, request.judge, request.seed + number,
     )  # fmt: skip
 
