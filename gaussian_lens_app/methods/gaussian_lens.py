@@ -21,7 +21,7 @@ from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, pixel_lay
 from gaussian_lens_app.methods.gaussian_lens_pass import look_again, prepare, run_tiles
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings
-from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, widened, windows_of
+from gaussian_lens_app.methods.targets import MARGIN, Target, Windows, check_photos, surroundings, widened, windows_of
 from gaussian_lens_app.networks.gaussian_lens import GaussianLens as Network
 from gaussian_lens_app.networks.weights import network_with
 from gaussian_lens_app.optimize.local import LocalFit, LocalFitSettings, LocalProblem, fit_local
@@ -55,7 +55,7 @@ class LensSettings:
     """New Gaussians fainter than this are dropped."""
     refine: bool = False
     """Fit the result to the photos in the time that is left."""
-    margin: float = 0.15
+    margin: float = MARGIN
     """Fit also to so large a part of a window's sides around it, as `refine` does; the network knows none."""
     confirm: bool = True
     """Leave Gaussians as they were where a photo kept out got worse."""

@@ -17,7 +17,7 @@ from gaussian_lens_app.methods.base import Budget, Needs, Scope, Task
 from gaussian_lens_app.methods.confirm import confirmed
 from gaussian_lens_app.methods.glimpses import glimpses_of
 from gaussian_lens_app.methods.pixel_gaussians import PixelSettings, pixel_gaussians
-from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, widened, windows_of
+from gaussian_lens_app.methods.targets import MARGIN, Target, Windows, check_photos, surroundings, widened, windows_of
 from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
 from gaussian_lens_app.scene import Gaussians, Patch
 
@@ -51,7 +51,7 @@ class RefineSettings:
     """And each photo's camera to the scene, by the few pixels it is away from there."""
     glimpses: bool = True
     """Fit also to the photos kept out, as small as the scene has seen them."""
-    margin: float = 0.15
+    margin: float = MARGIN
     """Look at so large a part of a window's sides around it too: what is there has to stay as it is."""
     pixels: PixelSettings = field(default_factory=PixelSettings)
     local: LocalFitSettings = field(default_factory=LocalFitSettings)

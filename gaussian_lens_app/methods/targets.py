@@ -17,8 +17,11 @@ from gaussian_lens_app.methods.alignment import placed
 from gaussian_lens_app.methods.base import Glimpse, Task
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, Render, RenderMode
-from gaussian_lens_app.scene import Camera, Capture, Gaussians, Photo, PhotoView, Rect
+from gaussian_lens_app.scene import Camera, Capture, Gaussians, PhotoView, Rect
 from gaussian_lens_app.select.misfits import EXPOSURE_LIMIT
+
+MARGIN = 0.15
+"""Part of a window's sides that fits look at around it; a block brings what shows there (upgrade/blocks.py)."""
 
 
 def check_photos(task: Task) -> None:
@@ -161,19 +164,26 @@ def matched_exposures(
     found = []
     for target in targets:
         report("Matching exposures", len(found) / len(targets))
-        found.append(_gain(target, scene, capture.named(target.name), rasterizer, mode))
+        found.append(_gain(target, scene, capture, rasterizer, mode))
     gains = torch.stack(found)
     gains = (gains / gains.median(0).values).clamp(1 / EXPOSURE_LIMIT, EXPOSURE_LIMIT)
     return [dataclasses.replace(target, photo=target.photo * gain) for target, gain in zip(targets, gains, strict=True)]
 
 
 def _gain(
-    target: Target, scene: Gaussians, photo: Photo, rasterizer: Rasterizer, mode: RenderMode
+    target: Target, scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode
 ) -> Float[Tensor, "3"]:
-    """Mean of the scene over mean of the photo per channel; least squares would take lost texture for darkness."""
-    small = photo.with_long_side(EXPOSURE_LONG_SIDE)
+    """By the whole photo; by the window alone where the scene draws no more."""
+    if capture.windows_only:
+        return _ratio(target.render, target.photo)
+    small = capture.named(target.name).with_long_side(EXPOSURE_LONG_SIDE)
     camera = small.camera.to(scene.device)
     with torch.no_grad():
         render = rasterizer.render(scene, camera, mode=mode.scaled(camera.width / target.camera.width))
-    pixels, weight = small.crop(small.camera.rect).to(scene.device), render.alpha[..., None]
+    return _ratio(render, small.crop(small.camera.rect).to(scene.device))
+
+
+def _ratio(render: Render, pixels: Float[Tensor, "h w 3"]) -> Float[Tensor, "3"]:
+    """Mean of the scene over mean of the photo per channel; least squares would take lost texture for darkness."""
+    weight = render.alpha[..., None]
     return (weight * render.rgb).sum((0, 1)) / (weight * pixels).sum((0, 1)).clamp_min(1e-6)

@@ -72,6 +72,8 @@ class Capture:
     root: Path | None = None
     notes: tuple[str, ...] = ()
     """What the reader wants the user to know: photos that were missing, distorted, skipped."""
+    windows_only: bool = False
+    """True where the scene at hand is cut out of a larger one: it draws the windows on its region, not whole photos."""
 
     def __len__(self) -> int:
         return len(self.photos)

@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gaussian_lens_app.methods import Budget
+from gaussian_lens_app.methods.targets import MARGIN, widened
 from gaussian_lens_app.optimize.local import touching
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.scene import Box, Camera, Capture, Gaussians, PhotoView, Region
@@ -101,7 +102,7 @@ def _block(request: UpgradeRequest, capture: Capture, number: int, own: Tensor, 
     best = capture.photos[region.views[0].photo].camera
     return Block(
         number, rows.cpu(), scene.take(rows), Region(selected[rows], region.contributions[rows], views),
-        capture.only(photos), Box(best, region.views[0].rect),
+        dataclasses.replace(capture.only(photos), windows_only=True), Box(best, region.views[0].rect),
         request.method, budget, request.mode, request.judge, request.seed + number,
     )  # fmt: skip
 
@@ -120,8 +121,9 @@ def _facing(means: Tensor, capture: Capture) -> Camera | None:
 
 
 def _halo(scene: Gaussians, selected: Tensor, capture: Capture, views: tuple[PhotoView, ...]) -> Int[Tensor, "S"]:
-    """The block's rows and all that may show in its windows, ascending."""
+    """The block's rows and all that may show in its windows or the margin that fits look at around them, ascending."""
     needed = selected.clone()
     for view in views:
-        needed |= touching(scene, capture.photos[view.photo].camera.to(scene.device), view.rect)
+        camera = capture.photos[view.photo].camera.to(scene.device)
+        needed |= touching(scene, camera, widened(view, camera, MARGIN).rect)
     return needed.nonzero()[:, 0]

@@ -13,6 +13,8 @@ from scenes import board
 from gaussian_lens_app.errors import CaptureError, ExportError, JobCancelled, NeedsMissing, NothingSelected
 from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.methods import METHODS, Budget, Needs, Scope
+from gaussian_lens_app.methods.base import Task
+from gaussian_lens_app.methods.targets import MARGIN, widened, windows_of
 from gaussian_lens_app.networks.weights import RELEASED, Released
 from gaussian_lens_app.raster import ANTIALIASED
 from gaussian_lens_app.raster.compare import squared_errors
@@ -76,17 +78,40 @@ def test_parts_are_of_one_piece(made):
     assert sum(spread) / len(spread) < 0.6 * float(means.std(0).norm())
 
 
-def test_a_block_draws_its_own_windows_as_the_whole_scene_does(made, fast_rasterizer):
+def test_a_block_draws_its_own_windows_and_the_margin_around_them_as_the_whole_scene_does(made, fast_rasterizer):
     request = request_for(made, fast_rasterizer)
     blocks = list(blocks_of(request, enumerate(parts_of(made.scene, 300)), Budget()))
     assert len(blocks) >= 4
     for block in blocks:
         for view in block.region.views[:2]:
             camera = block.capture.photos[view.photo].camera
-            whole = fast_rasterizer.render(made.scene, camera, crop=view.rect)
-            alone = fast_rasterizer.render(block.scene, camera, crop=view.rect)
-            assert torch.allclose(whole.rgb[view.mask], alone.rgb[view.mask], atol=1e-6)
+            wide = widened(view, camera, MARGIN)
+            whole = fast_rasterizer.render(made.scene, camera, crop=wide.rect)
+            alone = fast_rasterizer.render(block.scene, camera, crop=wide.rect)
+            assert wide.rect != view.rect
+            assert torch.allclose(whole.rgb, alone.rgb, atol=1e-6)
         assert block.capture.photos[block.region.views[0].photo].name in [p.name for p in made.capture.photos]
+
+
+def gains_in(scene, block, rasterizer) -> dict[str, torch.Tensor]:
+    """What a fit to the block's photos scales each of them by, (3,) a photo."""
+    task = Task(scene, block.region, rasterizer, block.capture)
+    views = [widened(view, block.capture.photos[view.photo].camera, MARGIN) for view in block.region.views]
+    matched, plain = (windows_of(task, views, exposure=exposure) for exposure in (True, False))
+    return {a.name: a.photo.sum((0, 1)) / b.photo.sum((0, 1)) for a, b in zip(matched, plain, strict=True)}
+
+
+def test_a_block_matches_exposures_as_the_whole_scene_does_in_its_windows(made, fast_rasterizer):
+    darker = with_first(made.capture, source=(made.capture.photos[0].load() * 0.8).to(torch.uint8))
+    request = request_for(made, fast_rasterizer, capture=darker)
+    blocks = list(blocks_of(request, enumerate(parts_of(made.scene, 100)), Budget()))
+    assert min(len(block.scene) for block in blocks) < 0.7 * len(made.scene)
+    for block in blocks:
+        alone, whole = (gains_in(scene, block, fast_rasterizer) for scene in (block.scene, made.scene))
+        for name, gain in alone.items():
+            torch.testing.assert_close(gain, whole[name], atol=1e-4, rtol=0)
+            expected = 1.25 if name == darker.photos[0].name else 1.0
+            assert gain.tolist() == pytest.approx(3 * [expected], abs=0.06), name
 
 
 def test_patches_of_blocks_come_together_as_one(made, fast_rasterizer, shift):
