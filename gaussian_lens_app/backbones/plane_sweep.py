@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gaussian_lens_app.backbones.base import Scaffold
 from gaussian_lens_app.backbones.pixel_gaussians import as_gaussians
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.jobs.report import Report, silent
@@ -57,13 +56,11 @@ class Taken:
 class PlaneSweepBackbone:
     """Pixel-aligned Gaussians from two or more photos with cameras; no optimisation."""
 
-    name: str = "plane-sweep"
-
     def __init__(self, settings: SweepSettings | None = None, points: SparsePoints | None = None):
         """`points`, where there are any, tell how near and how far the scene is."""
         self.settings, self.points = settings or SweepSettings(), points
 
-    def __call__(self, photos: Sequence[Photo], report: Report = silent) -> Scaffold:
+    def __call__(self, photos: Sequence[Photo], report: Report = silent) -> Gaussians:
         if len(photos) < 2:
             raise CaptureError("A plane sweep compares photos: give at least two.")
         network = self._network()
@@ -89,7 +86,7 @@ class PlaneSweepBackbone:
             if not taken:
                 raise CaptureError("No two photos look at the same thing from different places.")
             report("Joining the photos", 0.9)
-            return Scaffold(self._joined(taken))
+            return self._joined(taken)
 
     def _network(self) -> PlaneSweep:
         network = network_with(self.settings.weights, "plane-sweep")

@@ -15,6 +15,7 @@ from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.commands.reading import check_target, read_capture
 
 if TYPE_CHECKING:
+    from gaussian_lens_app.backbones.base import Backbone
     from gaussian_lens_app.jobs import Report
     from gaussian_lens_app.raster import Rasterizer
     from gaussian_lens_app.scene import Capture, Gaussians
@@ -86,7 +87,8 @@ class Reconstruct:
         from gaussian_lens_app.backbones.plane_sweep import PlaneSweepBackbone, SweepSettings
 
         settings = SweepSettings(long_side=self.long_side, max_gaussians=max(self.max_gaussians, 120_000))
-        return PlaneSweepBackbone(settings, context.points)(context.photos, report).gaussians
+        backbone: Backbone = PlaneSweepBackbone(settings, context.points)
+        return backbone(context.photos, report)
 
     def _print_psnr(self, scene: Gaussians, test: Capture, rasterizer: Rasterizer) -> None:
         from gaussian_lens_app.evaluation.modes import mean_psnr

@@ -2,10 +2,9 @@ import pytest
 import torch
 from scenes import board
 
-from gaussian_lens_app.backbones.base import SavedScene, SceneAtHand
+from gaussian_lens_app.backbones.base import Backbone
 from gaussian_lens_app.backbones.plane_sweep import PlaneSweepBackbone, SweepSettings
 from gaussian_lens_app.errors import CaptureError
-from gaussian_lens_app.formats import save
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.networks.plane_sweep import PlaneSweep, PlaneSweepConfig
 from gaussian_lens_app.networks.weights import save_network
@@ -24,8 +23,8 @@ def untrained(tmp_path_factory):
 def test_photos_become_a_scene_without_optimisation(untrained):
     """Even before training the board stands where it is, each part of it once."""
     made = board(CpuRasterizer(), photos=4, width=160)
-    backbone = PlaneSweepBackbone(SweepSettings(weights=untrained, others=2))
-    scene = backbone(made.capture.photos, silent).gaussians
+    backbone: Backbone = PlaneSweepBackbone(SweepSettings(weights=untrained, others=2))
+    scene = backbone(made.capture.photos, silent)
     per_photo = 80 * 60
     assert per_photo < len(scene) < 3.5 * per_photo
     middle = scene.take((scene.means[:, 0].abs() < 1.2) & (scene.means[:, 1].abs() < 0.7))
@@ -43,11 +42,3 @@ def test_one_photo_or_photos_of_different_things_are_refused(untrained):
         backbone(made.capture.photos[:1], silent)
     with pytest.raises(CaptureError, match="different places"):
         backbone([made.capture.photos[0]] * 2, silent)
-
-
-def test_the_scene_at_hand_and_saved_scenes_are_backbones_too(tmp_path):
-    scene = board(CpuRasterizer(), photos=2, width=40).scene
-    assert SceneAtHand(scene)([], silent).gaussians is scene
-    save(tmp_path / "scene.ply", scene)
-    read = SavedScene(tmp_path / "scene.ply")([], silent)
-    torch.testing.assert_close(read.gaussians.means, scene.means)

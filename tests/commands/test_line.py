@@ -185,6 +185,12 @@ def test_a_view_dependence_that_no_file_can_hold_is_refused_before_the_work(file
     assert "invalid choice '5' for argument '--sh-degree'" in capsys.readouterr().err
 
 
+def test_reconstruct_makes_a_scene_without_optimisation_too(files, tmp_path, capsys):
+    out = tmp_path / "swept.ply"
+    assert gsr("reconstruct", files.capture, "--feed-forward", "--long-side", "80", "-o", out) == 0
+    assert f"{len(load(out).gaussians)} Gaussians from 6 photos" in capsys.readouterr().out
+
+
 def test_evaluate_prints_the_table_and_writes_the_figures(files, tmp_path, capsys):
     json_file = tmp_path / "figures.json"
     small = ["--holdout", "6:3", "--boxes", "1", "--low-long-side", "60", "--methods", "input", "pixels"]
