@@ -35,14 +35,17 @@ class FitSceneSettings:
     """What is fitted to, and for how long."""
 
     rounds: int = 40
-    """Steps for each photo, one photo a step; fewer when the seconds run out."""
+    """Steps for each photo, one photo a step; fewer when the seconds run out..."""
+    most_steps_for: int = 24
+    """...and where there are more photos than these: all have their say in as many steps as these would take."""
     growth: float = 0.4
     """Before that so large a part of the Gaussians, those that the photos pull at most, become two, no more than the
     budget allows, where the photos are larger than those that the scene was made from. (After some rounds instead they
     gained no more.)"""
     clear: bool = True
     """Take away what hangs before the cameras and no photo shows (select/veils.py)."""
-    scene: SceneWindowSettings = field(default_factory=SceneWindowSettings)
+    scene: SceneWindowSettings = field(default_factory=lambda: SceneWindowSettings(most_photos=64))
+    """More photos than other methods look at: what none of them shows would be forgotten."""
     glimpses: bool = True
     """Fit also to the photo kept for the judge, as small as the scene has seen it."""
     local: LocalFitSettings = field(default_factory=lambda: LocalFitSettings(largest_window=1 << 16, check_every=25))
@@ -83,7 +86,8 @@ class FitScene:
         patch_of = functools.partial(
             self._patch, selected.nonzero()[:, 0].cpu(), chosen.nonzero()[origins, 0].cpu(), facts
         )
-        rates = dataclasses.replace(settings.local, steps=settings.rounds * len(problem.windows))
+        steps = settings.rounds * min(len(problem.windows), settings.most_steps_for)
+        rates = dataclasses.replace(settings.local, steps=steps)
         fit = fit_local(
             problem,
             start,

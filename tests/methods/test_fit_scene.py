@@ -83,6 +83,13 @@ def test_the_seconds_end_it(task):
     assert all(bool(values.isfinite().all()) for _, values in hurried.added.tensors())
 
 
+def test_all_photos_have_their_say_in_the_steps_of_a_few(task):
+    told: list[str] = []
+    patch = FitScene(FitSceneSettings(rounds=4, most_steps_for=3))(task, lambda text, _: told.append(text))
+    assert told.count("Fitting to the photos") == 12
+    assert len(patch.provenance["photos"]) == 5
+
+
 def test_the_same_task_gives_the_same_bits(task):
     first, second = (FitScene(FitSceneSettings(rounds=2))(task, silent) for _ in range(2))
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(first.added.tensors(), second.added.tensors(), strict=True))
