@@ -58,8 +58,8 @@ class DensificationSettings:
     """So are those with a standard deviation of more photo pixels than that: training has hardly any."""
     tile: int = 3000
     """Coarse Gaussians the network sees at once, a margin apart; eight times as many when they settle."""
-    settle: bool = True
-    """Look at the fine Gaussians once more and correct them."""
+    settle: bool = False
+    """Let the network look at the fine Gaussians once more and correct them; fitting them does as much."""
     fit_rounds: int = 10
     """Then fit them so many steps for each photo, one photo a step; 0: the forward pass alone."""
     local: LocalFitSettings = field(default_factory=lambda: LocalFitSettings(largest_window=1 << 16, check_every=25))

@@ -106,8 +106,8 @@ def test_a_photo_kept_out_can_refuse_what_the_network_made(boxed, weights, tmp_p
         torch.nn.init.constant_(layer.head.out[-1].bias[7:10], 3.0)  # Everything turns bright.
     save_network(tmp_path / "bad.safetensors", network.state_dict(), CPU, {})
     task = boxed
-    kept = method(tmp_path / "bad.safetensors", settle=False, fit_rounds=0, confirm_every=3)(task, silent)
-    trusted = method(tmp_path / "bad.safetensors", settle=False, fit_rounds=0, confirm_every=0)(task, silent)
+    kept = method(tmp_path / "bad.safetensors", fit_rounds=0, confirm_every=3)(task, silent)
+    trusted = method(tmp_path / "bad.safetensors", fit_rounds=0, confirm_every=0)(task, silent)
     assert len(kept.removed) < 0.5 * len(trusted.removed)
 
 
