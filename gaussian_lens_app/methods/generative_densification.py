@@ -77,7 +77,7 @@ class GenerativeDensification:
 
     name: ClassVar[str] = "generative-densification"
     label: ClassVar[str] = "Generative Densification"
-    summary: ClassVar[str] = "A trained network replaces what is too coarse for the photos, and fits that; finds the places itself."
+    summary: ClassVar[str] = "A trained network finds what is too coarse for the photos, replaces it by finer splats and fits these."
     needs: ClassVar[Needs] = Needs.PHOTOS
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION, Scope.SCENE)
 
