@@ -77,7 +77,7 @@ class GenerativeDensification:
 
     name: ClassVar[str] = "generative-densification"
     label: ClassVar[str] = "Generative Densification"
-    summary: ClassVar[str] = "A trained network finds what is too coarse for the photos, replaces it by finer splats and fits these."
+    summary: ClassVar[str] = "A trained network finds what is too coarse, makes it finer, and fits that."
     needs: ClassVar[Needs] = Needs.PHOTOS
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION, Scope.SCENE)
 
