@@ -80,6 +80,35 @@ def test_a_film_can_be_fetched_through_the_browser_once_it_is_made(viewer, monke
     assert "make it anew" in visitor.told[-1][1]
 
 
+def test_who_learns_of_the_film_last_has_the_last_word(viewer):
+    """The job's thread may stop between looking and writing."""
+    records = viewer.panel.records
+    looked, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        @property
+        def visible(self):
+            return False
+
+        @visible.setter
+        def visible(self, _):
+            looked.set()
+            go_on.wait(2)
+
+    bar, records._bar = records._bar, Slow()
+    early = threading.Thread(target=records.show_progress)
+    early.start()
+    assert looked.wait(5)
+    records._made = viewer.desk.exports / "film.webp"
+    late = threading.Thread(target=records.show_progress)
+    late.start()
+    go_on.set()
+    early.join()
+    late.join()
+    records._bar = bar
+    assert records._fetch.visible
+
+
 def test_an_export_does_not_wait_for_a_film(viewer, tmp_path, monkeypatch):
     begun, gate = threading.Event(), threading.Event()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import viser
@@ -35,6 +36,7 @@ class RecordsPanel:
         self._film_job: Job | None = None
         self._made: Path | None = None
         """The last film."""
+        self._lock = threading.Lock()
         gui = desk.server.gui
         with gui.add_folder("Bookmarks"):
             self._add = gui.add_button("Bookmark this view", icon=viser.Icon.BOOKMARK, color="gray", hint="Key: M")
@@ -133,12 +135,13 @@ class RecordsPanel:
             self.desk.attempt(lambda: client.send_file_download(path.name, bytes_of(path, again)), client)
 
     def show_progress(self) -> None:
-        job = self._film_job
-        running = job is not None and not job.state.finished
-        self._bar.visible, self._fetch.visible = running, self._made is not None and not running
-        self._film.label = "Stop the film" if running else "Make the film"
-        if job is not None and running:
-            self._bar.value = 100 * job.status.fraction
+        with self._lock:  # both the job's thread and the browser's come by: who looks last must write last
+            job = self._film_job
+            running = job is not None and not job.state.finished
+            self._bar.visible, self._fetch.visible = running, self._made is not None and not running
+            self._film.label = "Stop the film" if running else "Make the film"
+            if job is not None and running:
+                self._bar.value = 100 * job.status.fraction
 
     def refresh(self) -> None:
         names = [pose.name for pose in self.desk.bookmarks]
