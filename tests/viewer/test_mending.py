@@ -9,6 +9,7 @@ import torch
 from flat import Flat, repainting, soon
 
 from gaussian_lens_app import formats
+from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.scene import Gaussians, Patch
 from gaussian_lens_app.session import Session
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
@@ -170,3 +171,20 @@ def test_where_nothing_can_be_mended_it_says_what_to_do(opened, monkeypatch):
     monkeypatch.setattr("gaussian_lens_app.session.steps.mending_patch", lambda *_: None)
     viewer.panel.mending._start(None)
     assert told[0][0] == "Nothing was mended"
+
+
+def test_a_mending_that_fails_leaves_the_scene_readied_for_close_views(opened, monkeypatch):
+    def fails(*_):
+        raise MethodError("no")
+
+    readied = []
+    viewer, session = opened(faulty())
+    every = torch.arange(len(session.scene))
+    session._stepped(
+        "close views", session.work.by_hand(Patch(every, session.scene, every), CLOSE_VIEWS_NAME, "close views")
+    )
+    monkeypatch.setattr("gaussian_lens_app.session.steps.mending_patch", fails)
+    monkeypatch.setattr(session, "ready_close_views", lambda: readied.append(True))
+    with pytest.raises(MethodError):
+        viewer.panel.mending._start(None)
+    assert readied

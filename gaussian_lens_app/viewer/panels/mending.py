@@ -37,9 +37,11 @@ class MendingSection:
         readied = [edit.name for edit in session.history] == [CLOSE_VIEWS_NAME]
         if readied:
             session.undo()
-        mended = session.mend().result()
-        if readied:
-            session.ready_close_views()
+        try:
+            mended = session.mend().result()
+        finally:
+            if readied:
+                session.ready_close_views()
         if mended is None:
             self.desk.tell(client, "Nothing was mended", "Undo what was done since the file was opened, then mend.")
 
