@@ -56,6 +56,7 @@ def pose_of(data: dict[str, Any]) -> Pose:
 
 
 def region_json(region: UpgradedRegion) -> dict[str, Any]:
+    """`box`, which `picks` end with, is for earlier versions of the program: they read nothing else."""
     return {
         "number": region.number, "box": box_json(region.box), "picks": [pick_json(pick) for pick in region.picks],
         "chosen": region.chosen, "shown": region.shown,
