@@ -19,6 +19,7 @@ from gaussian_lens_app.viewer.display import Display
 from gaussian_lens_app.viewer.first_view import first_view, unit_of
 from gaussian_lens_app.viewer.flight import Flights
 from gaussian_lens_app.viewer.host import Host
+from gaussian_lens_app.viewer.outline import hide_region
 from gaussian_lens_app.viewer.pace import Pace, StreamSettings
 from gaussian_lens_app.viewer.panel import Panel
 from gaussian_lens_app.viewer.server import start_server, stop_server, url_of
@@ -62,7 +63,7 @@ class View:
         self.display.changed = self.host.rerender
         set_theme(self.server)
         place_panel(self.server)
-        self.flights = Flights(unit)
+        self.flights = Flights(unit, leaving=lambda: hide_region(self.server))
         self.box_tool = self._make_box_tool()
         self.desk = self._make_desk(home, project, exports or Path.cwd(), first_photo)
         self.panel = Panel(self.desk)

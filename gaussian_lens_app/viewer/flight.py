@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import viser
@@ -41,9 +42,11 @@ def pose_of_camera(camera: Camera, distance: float) -> Pose:
 class Flights:
     """One flight at a time for each browser, and the pose to come back to. Poses are in world units."""
 
-    def __init__(self, unit: float = 1.0) -> None:
+    def __init__(self, unit: float = 1.0, leaving: Callable[[], None] = lambda: None) -> None:
         self.unit = unit
         """World units for one of the browser's."""
+        self._leaving = leaving
+        """Called when a browser that was at a box goes elsewhere, or is gone."""
         self._home: dict[int, Pose] = {}
         self._newest: dict[int, object] = {}
         self._gone: set[int] = set()
@@ -71,12 +74,12 @@ class Flights:
 
     def to(self, client: viser.ClientHandle, pose: Pose) -> None:
         """Fly to a view."""
-        self._home.pop(client.client_id, None)
+        self._leave(client)
         self._start(client, pose)
 
     def back(self, client: viser.ClientHandle) -> bool:
         """Fly to where the camera was before the last flight; False when there was none."""
-        home = self._home.pop(client.client_id, None)
+        home = self._leave(client)
         if home is None:
             return False
         self._start(client, home)
@@ -84,7 +87,7 @@ class Flights:
 
     def forget(self, client: viser.ClientHandle) -> None:
         """There is no way back for this browser any more, and no flight goes on."""
-        self._home.pop(client.client_id, None)
+        self._leave(client)
         self._newest.pop(client.client_id, None)
 
     def left(self, client: viser.ClientHandle) -> None:
@@ -92,6 +95,13 @@ class Flights:
         with self._lock:
             self._gone.add(client.client_id)
             self.forget(client)
+
+    def _leave(self, client: viser.ClientHandle) -> Pose | None:
+        """Where that browser's camera was before it flew to a box; None where it is at none."""
+        home = self._home.pop(client.client_id, None)
+        if home is not None:
+            self._leaving()
+        return home
 
     def _start(self, client: viser.ClientHandle, goal: Pose) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ from flat import flat_session, soon
 from gaussian_lens_app.scene import Box
 from gaussian_lens_app.viewer import View
 from gaussian_lens_app.viewer.display import camera_of
-from gaussian_lens_app.viewer.outline import Target, locate
+from gaussian_lens_app.viewer.outline import REGION, Target, locate, show_region
 from gaussian_lens_app.viewer.panels.select import BACK, ZOOM
 from gaussian_lens_app.viewer.scripted import ScriptedBrowser
 
@@ -124,3 +124,24 @@ def test_after_undoing_everything_there_is_no_before_to_show(viewer):
         assert shown.disabled
         viewer.session.redo()
         assert not shown.disabled
+
+
+def framed(viewer):
+    return any(name.startswith(REGION) for name in viewer.server.scene._handle_from_node_name)
+
+
+@pytest.mark.parametrize("way", ["back", "to a view", "closed"])
+def test_the_frame_of_a_region_goes_when_whoever_flew_there_does(viewer, way):
+    with ScriptedBrowser(viewer.url) as stays:
+        newest(viewer, stays)
+        with ScriptedBrowser(viewer.url) as browser:
+            client = newest(viewer, browser)
+            show_region(viewer.server, TARGET, viewer.host.unit)
+            viewer.flights.to_box(client, TARGET)
+            assert framed(viewer)
+            if way == "back":
+                viewer.panel.select.fly(client)
+            elif way == "to a view":
+                viewer.flights.to(client, viewer.desk.home)
+            assert framed(viewer) == (way == "closed")
+        assert soon(lambda: not framed(viewer))

@@ -11,7 +11,7 @@ from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.box_tool import PickOptions
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.display import camera_of
-from gaussian_lens_app.viewer.outline import hide_region, hide_suggestions, locate, show_suggestion
+from gaussian_lens_app.viewer.outline import hide_suggestions, locate, show_suggestion
 
 WAYS = {"New": Combine.NEW, "Add": Combine.ADD, "Remove": Combine.REMOVE, "Intersect": Combine.INTERSECT}
 ZOOM, BACK, CLEAR = "Zoom to box", "Fly back", "Clear box"
@@ -84,11 +84,10 @@ class SelectSection:
             return
         flights, target = self.desk.flights, self.desk.box_tool.target
         self.desk.box_tool.client = client
-        if flights.back(client):
-            hide_region(self.desk.server)
-        elif target is None:
+        came_back = flights.back(client)
+        if not came_back and target is None:
             self.desk.tell(client, "Nothing to fly to", "Drag a box over something that is drawn first.")
-        else:
+        elif not came_back and target is not None:
             flights.to_box(client, target)
         self.desk.refresh()
 
