@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,17 +14,14 @@ from torch import Tensor
 
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
-from gaussian_lens_app.methods.glimpses import glimpses_of, times_as_large
+from gaussian_lens_app.methods.glimpses import glimpses_of, new_to_see, seen_mode
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.targets import check_photos
 from gaussian_lens_app.methods.view_gradients import window_scores
 from gaussian_lens_app.networks.children import halved
-from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local
-from gaussian_lens_app.scene import Gaussians, Patch
+from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local, second_half
+from gaussian_lens_app.scene import Gaussians, Patch, PhotoView
 from gaussian_lens_app.select.veils import veils
-
-LARGER = 1.5
-"""Photos so many times as large as those that a scene was made from have detail for more Gaussians to take on."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,8 @@ class FitScene:
         settings, selected = self.settings, task.region.selected
         report("Reading the photos", 0.0)
         glimpses = glimpses_of(task, []) if settings.glimpses else []
-        mode, windows, small = scene_windows(task, settings.scene, glimpses, within(report, 0.0, 0.05))
+        looked_at = dataclasses.replace(task, mode=seen_mode(task.mode, task.scene, task.region))
+        mode, windows, small = scene_windows(looked_at, settings.scene, glimpses, within(report, 0.0, 0.05))
         problem = LocalProblem(task.scene.take(~selected), [*windows, *small], [], task.rasterizer, mode)
         chosen = self._cleared(task, within(report, 0.05, 0.07))
         start, origins = self._grown(task, task.scene.take(chosen), problem, within(report, 0.07, 0.1))
@@ -95,7 +90,7 @@ class FitScene:
             within(report, 0.1, 1.0),
             seconds=max(0.1, deadline - time.monotonic()),
             seed=task.seed,
-            watch=_late(rates, lambda moving: task.preview(patch_of(moving))),
+            watch=second_half(rates, lambda moving: task.preview(patch_of(moving))),
         )
         return patch_of(fit.gaussians)
 
@@ -115,13 +110,13 @@ class FitScene:
 
     def _new_to_see(self, task: Task) -> bool:
         """Whether the photos, in the size looked at, are larger than those that the scene was made from."""
+        return new_to_see(task.scene, task.region, functools.partial(self._shrunk, task))
+
+    def _shrunk(self, task: Task, view: PhotoView) -> float:
+        """The photo's size as it is looked at, as a part of its own."""
         assert task.capture is not None
-        resolutions = []
-        for view in task.region.views:
-            camera = task.capture.photos[view.photo].camera
-            looked_at = min(1.0, self.settings.scene.long_side / max(camera.width, camera.height))
-            resolutions.append(looked_at * view.resolution)
-        return bool(resolutions) and times_as_large(statistics.median(resolutions), task.scene, task.region) > LARGER
+        camera = task.capture.photos[view.photo].camera
+        return min(1.0, self.settings.scene.long_side / max(camera.width, camera.height))
 
     def _patch(
         self, rows: Int[Tensor, "N"], parents: Int[Tensor, "M"], facts: dict[str, Any], fitted: Gaussians
@@ -145,14 +140,3 @@ def grown(
     kept, parents = (~divided).nonzero()[:, 0], divided.nonzero()[:, 0]
     both = Gaussians.concat([moving.take(kept), halved(moving.take(parents))])
     return both, torch.cat([kept, parents.repeat_interleave(2)])
-
-
-def _late(rates: LocalFitSettings, show: Callable[[Gaussians], None]) -> Callable[[Gaussians], None]:
-    """`show` for the second half of the steps: while the rates are high the scene looks worse than before."""
-    looks = itertools.count(1)
-
-    def watch(moving: Gaussians) -> None:
-        if 2 * next(looks) * rates.check_every > rates.steps:
-            show(moving)
-
-    return watch

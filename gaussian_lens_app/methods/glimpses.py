@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 
 from gaussian_lens_app.methods.base import Glimpse, Task
+from gaussian_lens_app.raster import RenderMode
 from gaussian_lens_app.scene import Gaussians, Photo, PhotoView, Region
 from gaussian_lens_app.select.small_views import small_view
 
@@ -14,6 +16,10 @@ SMALLEST, LARGEST = 2.0, 4.0
 """A glimpse is so many times smaller than the photo. A scene made from photos less than twice as small has seen all
 of it. Where there is little to see splats are far larger than the pixels they were made from, so they only say that
 photos were no larger than that: a quarter of the side is enough to keep a fit from forgetting what was there."""
+LARGER = 1.5
+"""Photos so many times as large as those that a scene was made from hold more than it has seen."""
+CLOSER = 4.0
+"""Where they hold no more, whoever sharpens a scene looks at it from about so many times closer than they do."""
 LEAST_PIXELS = 4
 """A glimpse with fewer pixels of the region says nothing."""
 
@@ -29,6 +35,21 @@ def splat_size(scene: Gaussians, region: Region) -> float:
 def times_as_large(resolution: float, scene: Gaussians, region: Region) -> float:
     """How many times as large a photo of that resolution (pixels a world unit) is as those that the splats are from."""
     return resolution * splat_size(scene, region) / SIGMA
+
+
+def new_to_see(scene: Gaussians, region: Region, shrunk: Callable[[PhotoView], float] = lambda _: 1.0) -> bool:
+    """Whether the middle photo of the region, `shrunk` to that part of its size, holds more than the scene has seen."""
+    resolutions = [shrunk(view) * view.resolution for view in region.views]
+    return bool(resolutions) and times_as_large(statistics.median(resolutions), scene, region) > LARGER
+
+
+def seen_mode(mode: RenderMode, scene: Gaussians, region: Region) -> RenderMode:
+    """With which the region's photos are compared with the scene that is looked at in `mode`.
+
+    Those that hold no more than it has seen show it smaller than people look at it: each of their pixels is a mean of
+    what is drawn. With the plain filter a fit makes up for a blur that nobody sees.
+    """
+    return mode if new_to_see(scene, region) else mode.averaged(CLOSER)
 
 
 def glimpse_of(photo: Photo, view: PhotoView, scene: Gaussians, region: Region) -> Glimpse | None:

@@ -43,7 +43,7 @@ def scene_windows(
         capture.photos[view.photo].camera.width for view in views
     )
     mode = task.mode.resized(factor)
-    views = [_whole(view, small.photos[view.photo].camera.rect) for view in views]
+    views = [whole_view(view, small.photos[view.photo].camera.rect) for view in views]
     looking = dataclasses.replace(task, capture=small, mode=mode)
     windows = windows_of(looking, views, glimpses, settings.exposure, report=report)
     return mode, without_outliers(windows[: len(views)], settings.outlier), windows[len(views) :]
@@ -61,6 +61,7 @@ def without_outliers(windows: Sequence[Target], most: float) -> list[Target]:
     return [window for window, out in zip(windows, outliers(errors, most).tolist(), strict=True) if not out]
 
 
-def _whole(view: PhotoView, rect: tuple[int, int, int, int]) -> PhotoView:
+def whole_view(view: PhotoView, rect: tuple[int, int, int, int]) -> PhotoView:
+    """The view with all of its photo for its window."""
     mask = torch.ones(1, 1, dtype=torch.bool, device=view.mask.device).expand(rect[3], rect[2])
     return dataclasses.replace(view, rect=rect, mask=mask)

@@ -1,4 +1,7 @@
-"""`sr3r`: a network that learned what low-resolution photos of a scene come from super-resolves it in one pass."""
+"""`sr3r`: a network that learned what low-resolution photos of a scene come from super-resolves it in one pass.
+
+What is selected is then fitted to these photos for a few rounds: an addition to the paper.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,6 +21,7 @@ from gaussian_lens_app.jobs.report import Report, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.gaussian_lens_inputs import footprints
 from gaussian_lens_app.methods.own_views import own_views
+from gaussian_lens_app.methods.sr3r_fit import LowFitSettings, fitted_low
 from gaussian_lens_app.methods.sr3r_inputs import looks_of, run_sr3r
 from gaussian_lens_app.methods.sr3r_tiles import Piece, TileSettings, low_windows, pieces, sights
 from gaussian_lens_app.methods.sr3r_views import FACTOR, UPSAMPLERS, LowView, low_mode, low_view
@@ -37,6 +41,8 @@ class SR3RSettings:
     upsampler: Literal["bicubic", "bilinear", "prior"] = "bicubic"
     """What enlarges the photos for the network, which learned with bicubically enlarged ones."""
     tiles: TileSettings = field(default_factory=TileSettings)
+    fit: LowFitSettings = field(default_factory=LowFitSettings)
+    """After the forward pass, where there are photos."""
     split: SplitSettings = field(default_factory=SplitSettings)
     least_seen: float = 0.1
     """Gaussians that two of a piece's photos do not show, each by so many low-resolution pixels, stay as they are..."""
@@ -62,7 +68,7 @@ class SR3R:
 
     name: ClassVar[str] = "sr3r"
     label: ClassVar[str] = "SR3R"
-    summary: ClassVar[str] = "A trained network super-resolves from low-resolution photos, in one pass."
+    summary: ClassVar[str] = "A trained network super-resolves from low-resolution photos, then fits to them."
     needs: ClassVar[Needs] = Needs.NOTHING
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION, Scope.SCENE)
 
@@ -81,18 +87,35 @@ class SR3R:
         todo = pieces(task.scene, task.region.selected, seen, cameras, self.settings.tiles)
         if not todo:
             raise NeedsMissing("No two photos see the same part of what is selected: choose something the photos show.")
-        split, parts = self._split(task), []
-        for number, piece in enumerate(todo):
-            report(f"Super-resolving, part {number + 1} of {len(todo)}", 0.2 + 0.8 * number / len(todo))
-            if parts and time.monotonic() > deadline:
-                break
-            parts.append(self._run(task, network, piece, photos, split))
-            task.preview(self._patch(parts, photos, derived, len(todo)))
+        share = 0.8 if derived or not self.settings.fit.rounds else 0.4
+        parts = self._forward(task, network, todo, photos, within(report, 0.2, 0.2 + share), deadline)
         if not any(len(part.rows) for part in parts):
             raise MethodError(
                 "No two photos show enough of any Gaussian here to sharpen it: try `split`, or more photos."
             )
-        return self._patch(parts, photos, derived, len(todo))
+        facts = self._facts(photos, derived, (len(parts), len(todo)))
+        if derived or not self.settings.fit.rounds:
+            return self._patch(parts, facts)
+        return self._fitted(task, parts, seen, photos, facts, within(report, 0.6, 1.0), deadline)
+
+    def _forward(
+        self,
+        task: Task,
+        network: Network,
+        todo: Sequence[Piece],
+        photos: Sequence[Photo],
+        report: Report,
+        deadline: float,
+    ) -> list[Part]:
+        """One pass of the network over each piece, while there are seconds; the first in any case."""
+        split, parts = self._split(task), []
+        for number, piece in enumerate(todo):
+            report(f"Super-resolving, part {number + 1} of {len(todo)}", number / len(todo))
+            if parts and time.monotonic() > deadline:
+                break
+            parts.append(self._run(task, network, piece, photos, split))
+            task.preview(self._patch(parts, {}))
+        return parts
 
     def _network(self, device: str) -> Network:
         network = network_with(self.settings.weights, "sr3r", device)
@@ -148,8 +171,42 @@ class SR3R:
         large = torch.zeros(count, device=weights.device).index_add(0, parents, (~small).float())
         return ((shown > self.settings.least_seen).sum(1) >= min(2, weights.shape[1])) & (large == 0)
 
-    def _patch(self, parts: Sequence[Part], photos: Sequence[Photo], derived: bool, count: int) -> Patch:
-        provenance = {
+    def _fitted(
+        self,
+        task: Task,
+        parts: Sequence[Part],
+        seen: Float[Tensor, "N V"],
+        photos: Sequence[Photo],
+        facts: dict[str, Any],
+        report: Report,
+        deadline: float,
+    ) -> Patch:
+        """What the network made, and all else selected that a photo shows, fitted to the photos."""
+        forward = self._patch(parts, {})
+        moving = task.region.selected & (seen.sum(1) > 0)
+        moving[forward.removed] = False
+        others = moving.nonzero()[:, 0]
+        start = Gaussians.concat([forward.added, task.scene.take(others)])
+        moving[forward.removed] = True
+        removed, parents = moving.nonzero()[:, 0].cpu(), torch.cat([forward.parents, others.cpu()])
+
+        def patch_of(fitted: Gaussians, **more: Any) -> Patch:
+            return Patch(removed, fitted, parents, provenance={**facts, **more})
+
+        fit = fitted_low(
+            task,
+            photos,
+            moving,
+            start,
+            self.settings.fit,
+            report,
+            seconds=max(0.1, deadline - time.monotonic()),
+            watch=lambda gaussians: task.preview(patch_of(gaussians)),
+        )
+        return patch_of(fit.gaussians, steps=fit.steps, fitted_to=list(fit.photos))
+
+    def _facts(self, photos: Sequence[Photo], derived: bool, parts: tuple[int, int]) -> dict[str, Any]:
+        return {
             "method": self.name,
             "kind": "derived" if derived else "learned",
             "mode": "own views" if derived else "photos",
@@ -157,11 +214,14 @@ class SR3R:
             "photo_long_side": max(max(photo.camera.width, photo.camera.height) for photo in photos),
             "factor": FACTOR,
             "upsampler": self.settings.upsampler,
-            "parts": [len(parts), count],
+            "parts": list(parts),
         }
+
+    def _patch(self, parts: Sequence[Part], facts: dict[str, Any]) -> Patch:
+        """What the network made of the pieces so far."""
         removed = torch.cat([part.rows for part in parts]).sort().values
         added = Gaussians.concat([part.added for part in parts])
-        return Patch(removed, added, torch.cat([part.parents for part in parts]), provenance=provenance)
+        return Patch(removed, added, torch.cat([part.parents for part in parts]), provenance=facts)
 
 
 def _read(photo: Photo) -> Photo:

@@ -32,7 +32,8 @@ class TileSettings:
 
     gaussians: int = 800
     """Gaussians of the scene in a piece, at most; the split makes more of them."""
-    photos: int = 4
+    photos: int = 2
+    """Of each piece, those that show most of it, as many as in the paper; four gain nothing after fitting."""
     largest: int = 96
     """Low-resolution pixels a side of a window, at most; what reaches farther is seen in part."""
 

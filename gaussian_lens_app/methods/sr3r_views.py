@@ -26,8 +26,6 @@ FACTOR = 4
 """The network sees photos enlarged so many times; what it makes is meant for pictures as large."""
 GRADIENT_FACTOR = 2
 """Gradients are taken at this size: enlarged photos hold no more, and it costs a quarter."""
-PIXEL_VARIANCE = 1 / 12
-"""Of the box that a photo's pixel averages over, px^2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +71,8 @@ def look_low(frozen: Gaussians, moving: Gaussians, view: LowView, rasterizer: Ra
 
 
 def low_mode(mode: RenderMode) -> RenderMode:
-    """The filter with which a scene meant for large pictures looks like the low-resolution photo of it.
-
-    The filter of the large picture stays what it is in the world, and a photo's pixel averages over its square.
-    """
-    return dataclasses.replace(mode, eps2d=mode.eps2d / FACTOR**2 + PIXEL_VARIANCE)
+    """The filter with which a scene meant for large pictures looks like the low-resolution photo of it."""
+    return mode.averaged(FACTOR)
 
 
 def bicubic(image: Float[Tensor, "h w 3"], factor: int) -> Float[Tensor, "H W 3"]:

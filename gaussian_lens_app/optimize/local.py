@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -125,6 +126,18 @@ def fit_local(
     if done % settings.check_every:
         best.look(done, current)  # the last steps are those of the lowest rates
     return best.result(current, done)
+
+
+def second_half(rates: LocalFitSettings, show: Callable[[Gaussians], None]) -> Callable[[Gaussians], None]:
+    """`show` as what watches a fit, for the second half of the steps: while the rates are high the scene looks worse
+    than before."""
+    looks = itertools.count(1)
+
+    def watch(moving: Gaussians) -> None:
+        if 2 * next(looks) * rates.check_every > rates.steps:
+            show(moving)
+
+    return watch
 
 
 def _loss(problem: LocalProblem, moving: Gaussians, window: Window, part: Rect, settings: LocalFitSettings) -> Tensor:

@@ -21,6 +21,8 @@ NEAR = 0.01
 """Gaussians whose centre is nearer than this in z are not drawn, world units."""
 EPS2D = 0.3
 """Variance of the plain 2D filter, px^2."""
+PIXEL_VARIANCE = 1 / 12
+"""Of the square that a photo's pixel averages over, px^2."""
 FRUSTUM_MARGIN = 0.3
 """The Jacobian is evaluated at most 0.3 half-images (of the full camera) beyond the image's edge, as gsplat does:
 x/z is clamped to [-(cx + 0.3 * W/2) / fx, (W - cx + 0.3 * W/2) / fx], likewise y."""
@@ -42,7 +44,13 @@ class RenderMode:
     def resized(self, factor: float) -> RenderMode:
         """The mode for photos `factor` (at most 1) times as large; no filter becomes narrower than the plain one."""
         scaled = self.scaled(min(1.0, factor))
-        return scaled if scaled.eps2d >= EPS2D else dataclasses.replace(self, eps2d=EPS2D)
+        least = min(EPS2D, self.eps2d)
+        return scaled if scaled.eps2d >= least else dataclasses.replace(self, eps2d=least)
+
+    def averaged(self, factor: float) -> RenderMode:
+        """With which a scene looks as its pictures do, made `factor` times smaller by averaging: this filter stays what
+        it is in the world, and a small pixel averages over its square."""
+        return dataclasses.replace(self, eps2d=self.eps2d / factor**2 + PIXEL_VARIANCE)
 
 
 CLASSIC = RenderMode(antialiased=False)

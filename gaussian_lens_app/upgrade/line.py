@@ -12,7 +12,7 @@ from gaussian_lens_app.errors import JobCancelled, MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Needs, Scope, Task, find_method
-from gaussian_lens_app.methods.glimpses import glimpse_of, splat_size
+from gaussian_lens_app.methods.glimpses import glimpse_of, seen_mode, splat_size
 from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView, Region
 from gaussian_lens_app.select import select_region, whole_region
 from gaussian_lens_app.select.misfits import without_misfits
@@ -171,7 +171,8 @@ def photos_resolve(scene: Gaussians, region: Region, pixels: float = 1.0) -> boo
 
 
 def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
-    capture, measure = request.capture, (request.rasterizer, request.mode)
+    capture = request.capture
+    measure = request.rasterizer, seen_mode(request.mode, request.scene, region)
     kept = [(patch.apply(request.scene), view) for view, patch in zip(views, folds, strict=True) if view is not None]
     if capture is None or not kept:
         lacking = "there are no photos" if capture is None else "no photo is left"

@@ -7,9 +7,9 @@ from scenes import Board
 from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.jobs.report import silent
-from gaussian_lens_app.methods import Budget, Scope, Task, find_method
+from gaussian_lens_app.methods import Budget, Scope, Task, find_method, fit_scene
 from gaussian_lens_app.methods.fit_scene import FitScene, FitSceneSettings, grown
-from gaussian_lens_app.methods.glimpses import glimpse_of
+from gaussian_lens_app.methods.glimpses import CLOSER, glimpse_of, seen_mode
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
 from gaussian_lens_app.methods.view_gradients import photo_scores
 from gaussian_lens_app.optimize.local import LocalProblem
@@ -139,3 +139,24 @@ def test_without_photos_it_says_what_is_missing(task):
 
 def test_it_is_in_the_menu_for_whole_scenes():
     assert find_method("fit-scene").scopes == (Scope.SCENE,)
+
+
+def test_what_photos_are_compared_with_goes_by_what_the_scene_has_seen_of_them(task):
+    fine = dataclasses.replace(task.scene, log_scales=task.scene.log_scales - 3.0)
+    assert seen_mode(task.mode, task.scene, task.region) == task.mode
+    assert seen_mode(task.mode, fine, task.region) == task.mode.averaged(CLOSER)
+
+
+def test_small_photos_fitted_to_as_the_means_they_are_show_more_to_who_looks_closer(
+    textured_board, fast_rasterizer, monkeypatch
+):
+    """Than fitted to through the filter of large ones, which blurs what it draws once more."""
+    scene, small = textured_board.scene, textured_board.capture.only([0, 1, 3, 4, 5]).with_long_side(60)
+    task = Task(scene, whole_region(scene, small), fast_rasterizer, small, budget=Budget(600, 100_000))
+    figures = []
+    for mode in (task.mode.averaged(4.0), task.mode):
+        monkeypatch.setattr(fit_scene, "seen_mode", lambda *_, mode=mode: mode)
+        after = FitScene(dataclasses.replace(FEW, rounds=20))(task, silent).apply(scene)
+        figures.append(kept_out(textured_board, after, fast_rasterizer))
+    print(figures)
+    assert figures[0] > figures[1] + 0.2

@@ -8,6 +8,7 @@ from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import Budget, Scope, Task
 from gaussian_lens_app.methods.sr3r import SR3R, SR3RSettings
+from gaussian_lens_app.methods.sr3r_fit import LowFitSettings
 from gaussian_lens_app.methods.sr3r_tiles import TileSettings
 from gaussian_lens_app.networks.heads import HeadConfig
 from gaussian_lens_app.networks.sr3r import CPU
@@ -50,8 +51,10 @@ def whole_task(made, **changes):
     return dataclasses.replace(task, **changes)
 
 
-def method(weights, **changes):
-    return SR3R(SR3RSettings(weights=weights, tiles=TileSettings(gaussians=200), **changes))
+def method(weights, rounds=0, **changes):
+    """The forward pass alone, unless rounds of fitting are asked for."""
+    fit = LowFitSettings(rounds=rounds)
+    return SR3R(SR3RSettings(weights=weights, tiles=TileSettings(gaussians=200), fit=fit, **changes))
 
 
 def error(made, scene):
@@ -96,14 +99,58 @@ def test_pieces_arrive_one_by_one_and_the_last_is_the_result(scene, gated):
     assert patch.provenance["parts"] == [len(seen), len(seen)]
 
 
-def test_a_box_leaves_all_else_alone(scene, gated):
-    camera = camera_at(0.0, width=96)
-    box = Box(camera, (30, 20, 60, 50))
-    task = whole_task(scene, box=box)
-    region = select_region(task.scene, box, scene.capture, RASTERIZER)
-    patch = method(gated)(dataclasses.replace(task, region=region), silent)
+def boxed_task(made, capture):
+    box = Box(camera_at(0.0, width=96), (30, 20, 60, 50))
+    task = whole_task(made, box=box, capture=capture)
+    return dataclasses.replace(task, region=select_region(task.scene, box, capture, RASTERIZER))
+
+
+@pytest.mark.parametrize("rounds", [0, 5])
+def test_a_box_leaves_all_else_alone(scene, gated, rounds):
+    task = boxed_task(scene, scene.capture)
+    patch = method(gated, rounds)(task, silent)
     assert len(patch.removed) > 0
-    assert bool(region.selected[patch.removed].all())
+    assert bool(task.region.selected[patch.removed].all())
+    assert len(patch.added) == len(patch.parents)
+    assert bool(task.region.selected[patch.parents].all())
+
+
+def test_fitting_brings_what_the_network_made_nearer_to_the_photos(scene, gated):
+    task = whole_task(scene)
+    forward, fitted = (method(gated, rounds)(task, silent) for rounds in (0, 20))
+    assert fitted.provenance["steps"] == 20 * len(scene.capture)
+    assert fitted.provenance["fitted_to"] == [photo.name for photo in scene.capture.photos]
+    assert "steps" not in forward.provenance
+    errors = [error(scene, patch.apply(task.scene)) for patch in (forward, fitted)]
+    assert errors[1] < 0.8 * errors[0]
+    assert set(forward.removed.tolist()) <= set(fitted.removed.tolist())
+
+
+def test_large_photos_are_fitted_to_as_small_as_they_were_looked_at(scene, gated):
+    """The network and the fit see the same photos: those of `long_side`, whatever the capture has."""
+    low = method(gated, 5, long_side=48)(boxed_task(scene, scene.capture), silent)
+    small = method(gated, 5)(boxed_task(scene, scene.capture.with_long_side(48)), silent)
+    assert low.provenance["photo_long_side"] == small.provenance["photo_long_side"] == 48
+    assert len(low.added) == len(small.added)
+
+
+def test_the_second_half_of_the_fit_is_shown(scene, gated):
+    seen = []
+    patch = method(gated, 20)(whole_task(scene, preview=seen.append), silent)
+    fits = [one for one in seen if len(one.removed) == len(patch.removed) and len(one.added) == len(patch.added)]
+    assert 0 < len(fits) <= 2 + 20 * len(scene.capture) // 25 // 2
+    assert all(len(one.added) == len(one.parents) for one in seen)
+
+
+def test_a_fit_does_not_outlast_the_seconds(scene, gated):
+    fit = method(gated, 10_000)(whole_task(scene, budget=Budget(seconds=3.0, gaussians=50_000)), silent)
+    assert fit.provenance["steps"] < 10_000 * len(scene.capture)
+
+
+def test_pictures_that_the_scene_took_itself_are_not_fitted_to(scene, gated):
+    patch = method(gated, 5)(boxed_task(scene, None), silent)
+    assert patch.provenance["kind"] == "derived"
+    assert "steps" not in patch.provenance
 
 
 def test_without_photos_it_takes_its_own_and_says_so(scene, gated):
@@ -124,14 +171,15 @@ def test_seconds_and_gaussians_are_kept_to(scene, gated):
     assert len(full.added) - len(full.removed) <= 100
 
 
-def test_what_no_photo_shows_stays_as_it_is(scene, gated):
+@pytest.mark.parametrize("rounds", [0, 5])
+def test_what_no_photo_shows_stays_as_it_is(scene, gated, rounds):
     """Gaussians behind the cameras, and one so large that no window shows it whole."""
     task = whole_task(scene)
     behind = task.scene.take(torch.arange(10))
     behind = dataclasses.replace(behind, means=behind.means - torch.tensor([0.0, 0.0, 40.0]))
     joined = type(task.scene).concat([task.scene, behind])
     task = dataclasses.replace(task, scene=joined, region=whole_region(joined, scene.capture))
-    patch = method(gated)(task, silent)
+    patch = method(gated, rounds)(task, silent)
     assert int(patch.removed.max()) < len(joined) - 10
 
 
