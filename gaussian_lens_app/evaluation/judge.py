@@ -98,8 +98,8 @@ def judge_low_resolution(
 ) -> Verdict:
     """The verdict when no photo is sharper than the scene: invented detail must at least agree with them.
 
-    Each fold's result is measured on the photo it was made without; accepted while the renders at the photos' size keep
-    within the slack.
+    Each fold is a result and a photo to measure it on, one that it was made without where there is such a photo;
+    accepted while the renders at the photos' size keep within the slack.
     """
     settings = settings or JudgeSettings()
     totals = [0.0, 0.0]

@@ -61,7 +61,7 @@ def _checked(
     Checked on a coarser grid: depth errors are smoother than photos, and the sweep is the costly part of inserting.
     """
     assert settings.depth_check is not None
-    coarse = max(1, round(settings.check_spacing / stride))
+    coarse = max(1, min(round(settings.check_spacing / stride), *depths.shape))
     some = slice(coarse // 2, None, coarse)
     positions = _block_centres(target, stride)[some, some]
     before = depths[some, some]

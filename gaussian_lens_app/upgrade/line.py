@@ -12,7 +12,8 @@ from gaussian_lens_app.errors import JobCancelled, MethodError, NothingSelected
 from gaussian_lens_app.evaluation.judge import JudgeSettings, Verdict, judge, judge_low_resolution, pooled
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods import Needs, Scope, Task, find_method
-from gaussian_lens_app.methods.glimpses import glimpse_of, seen_mode, splat_size
+from gaussian_lens_app.methods.glimpses import glimpse_of, new_to_see, seen_mode, splat_size
+from gaussian_lens_app.methods.scene_windows import spread
 from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView, Region
 from gaussian_lens_app.select import select_region, whole_region
 from gaussian_lens_app.select.misfits import without_misfits
@@ -24,6 +25,8 @@ MADE_UP = ("invented", "derived", "inherited")
 SHARPER = 2.0
 """The typical splat of a scene made from photos of some size has a sigma of about 1.4 of their pixels: photos of that
 size can tell whether a fit to them is better, but not whether made-up detail is right."""
+MOST_LOOKED_AT = 8
+"""So many photos, spread over the capture, tell whether a scene still agrees with them."""
 NAMED = 2
 """A sentence names so many photos."""
 JUDGE_RANK = 3
@@ -94,11 +97,20 @@ def _naming(left_out: Sequence[str], verdict: Verdict) -> Verdict:
 def _judge_views(request: UpgradeRequest, region: Region) -> list[PhotoView | None]:
     """The photos kept for judging, one a fold; None: nothing is kept."""
     views = region.views
-    if not request.judge or len(views) < 2:
+    if not request.judge or len(views) < 2 or _seen_whole(request, region):
         return [None]
     if len(views) >= FEW_PHOTOS:
         return [views[JUDGE_RANK]]
     return [views[-1], views[0]]
+
+
+def _seen_whole(request: UpgradeRequest, region: Region) -> bool:
+    """Whether the scene has seen all there is in its photos, and the method is one that goes by that.
+
+    Then there is no photo that it has not seen, and one kept from the method alone would speak for the scene as it is,
+    which was fitted to that photo too. Methods for boxes alone are for photos that show more: one is kept from them.
+    """
+    return Scope.SCENE in find_method(request.method).scopes and not new_to_see(request.scene, region)
 
 
 def _spans(views: list[PhotoView | None]) -> list[tuple[PhotoView | None, tuple[float, float]]]:
@@ -174,6 +186,10 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     capture = request.capture
     measure = request.rasterizer, seen_mode(request.mode, request.scene, region)
     kept = [(patch.apply(request.scene), view) for view, patch in zip(views, folds, strict=True) if view is not None]
+    if request.judge and capture is not None and region.views and not kept and _seen_whole(request, region):
+        after = folds[0].apply(request.scene)
+        looked_at = [(after, view) for view in spread(region.views, MOST_LOOKED_AT)]
+        return judge_low_resolution(request.scene, looked_at, capture, *measure)
     if capture is None or not kept:
         lacking = "there are no photos" if capture is None else "no photo is left"
         sentence = f"Not judged: {lacking} to measure on. Detail not verified."

@@ -7,14 +7,15 @@ import torch
 
 from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import Budget, Task
+from gaussian_lens_app.methods.fit_scene import FitScene
 from gaussian_lens_app.methods.gaussian_lens import GaussianLensRefine, LensSettings
 from gaussian_lens_app.methods.glimpses import glimpse_of
 from gaussian_lens_app.methods.refine import Pixels, Refine, RefineSettings
 from gaussian_lens_app.optimize.local import LocalFitSettings
 from gaussian_lens_app.raster import ANTIALIASED
-from gaussian_lens_app.scene import Box, Capture
+from gaussian_lens_app.scene import Box, Capture, Patch
 from gaussian_lens_app.select import select_region
-from gaussian_lens_app.upgrade import UpgradeRequest, upgrade
+from gaussian_lens_app.upgrade import UpgradeRequest, line, upgrade
 from gaussian_lens_app.upgrade.blocks import Block
 from tests.scenes import Board, board
 
@@ -134,3 +135,44 @@ def test_parts_of_a_whole_scene_are_judged_on_photos_they_have_not_seen_at_all(s
     result = upgrade(request)
     assert "had not seen." in result.verdict.sentence
     assert result.verdict.photo not in result.patch.provenance["glimpses"]
+
+
+@pytest.fixture
+def seen_whole(monkeypatch):
+    """As if the board had been made from photos as large as these."""
+    monkeypatch.setattr(line, "new_to_see", lambda *_: False)
+
+
+def whole_request(scene, rasterizer, method="fit-scene:rounds=4") -> UpgradeRequest:
+    return UpgradeRequest(scene.scene, None, scene.capture, method, rasterizer, Budget(60, 100_000))
+
+
+def test_one_of_the_photos_that_show_more_than_the_scene_has_seen_is_kept_and_verifies(scene, fast_rasterizer):
+    result = upgrade(whole_request(scene, fast_rasterizer))
+    assert len(result.patch.provenance["photos"]) == len(scene.capture) - 1
+    assert result.verdict.verified
+
+
+def test_where_the_scene_has_seen_its_photos_whole_none_is_kept_and_nothing_is_called_verified(
+    scene, fast_rasterizer, seen_whole
+):
+    """One kept from the method would speak for the scene, which was fitted to it."""
+    result = upgrade(whole_request(scene, fast_rasterizer))
+    assert len(result.patch.provenance["photos"]) == len(scene.capture)
+    assert result.verdict.accepted
+    assert not result.verdict.verified
+    assert "detail not verified" in result.verdict.sentence
+
+
+def test_a_result_that_contradicts_them_is_refused_all_the_same(scene, fast_rasterizer, seen_whole, monkeypatch):
+    dark, rows = dataclasses.replace(scene.scene, sh0=scene.scene.sh0 - 1), torch.arange(len(scene.scene))
+    monkeypatch.setattr(FitScene, "__call__", lambda *_: Patch(rows, dark, rows, provenance={}))
+    verdict = upgrade(whole_request(scene, fast_rasterizer, "fit-scene")).verdict
+    assert not verdict.accepted
+    assert "contradicts" in verdict.sentence
+
+
+def test_methods_for_boxes_are_judged_by_a_photo_kept_from_them_in_any_case(scene, fast_rasterizer, seen_whole):
+    box = Box(scene.capture.photos[KEPT].camera, MIDDLE)
+    request = UpgradeRequest(scene.scene, box, scene.capture, "refine", fast_rasterizer, Budget(1, 1000))
+    assert upgrade(request).verdict.photo is not None

@@ -157,6 +157,17 @@ def test_a_stride_larger_than_the_window_adds_nothing(task):
     assert len(pixel_gaussians(target, [], 10_000, PixelSettings())) == 0
 
 
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_window_narrower_than_the_spacing_of_depth_checks_is_checked_all_the_same(task, width):
+    first, second = (
+        make_target(task.scene, task.capture, view, task.rasterizer, task.mode) for view in task.region.views[:2]
+    )
+    x0, y0, _, y1 = first.rect
+    narrow = first.cut((x0, y0, x0 + width, y1))
+    narrow = dataclasses.replace(narrow, mask=torch.ones_like(narrow.mask))
+    assert len(pixel_gaussians(narrow, [second], 1, PixelSettings())) > 0
+
+
 def test_photos_without_parallax_move_no_pixel_far(task):
     target = make_target(task.scene, task.capture, task.region.views[0], task.rasterizer, task.mode)
     x0, y0, x1, y1 = target.rect
