@@ -95,11 +95,12 @@ def judge_low_resolution(
     rasterizer: Rasterizer,
     mode: RenderMode,
     settings: JudgeSettings | None = None,
+    seen: bool = False,
 ) -> Verdict:
     """The verdict when no photo is sharper than the scene: invented detail must at least agree with them.
 
     Each fold is a result and a photo to measure it on, one that it was made without where there is such a photo;
-    accepted while the renders at the photos' size keep within the slack.
+    accepted while the renders at the photos' size keep within the slack. `seen`: the method had these photos.
     """
     settings = settings or JudgeSettings()
     totals = [0.0, 0.0]
@@ -111,7 +112,8 @@ def judge_low_resolution(
     change = 10 * math.log10(totals[0] / max(totals[1], 1e-12))
     accepted = change >= -settings.low_resolution_slack_db
     outcome = "agrees with" if accepted else "contradicts"
-    sentence = f"The result {outcome} the low-resolution photos ({change:+.2f} dB); detail not verified."
+    where = " on those it was made from" if seen else ""
+    sentence = f"The result {outcome} the low-resolution photos ({change:+.2f} dB{where}); detail not verified."
     return Verdict(accepted, False, change, None, None, sentence)
 
 

@@ -189,7 +189,7 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     if request.judge and capture is not None and region.views and not kept and _seen_whole(request, region):
         after = folds[0].apply(request.scene)
         looked_at = [(after, view) for view in spread(region.views, MOST_LOOKED_AT)]
-        return judge_low_resolution(request.scene, looked_at, capture, *measure)
+        return judge_low_resolution(request.scene, looked_at, capture, *measure, seen=True)
     if capture is None or not kept:
         lacking = "there are no photos" if capture is None else "no photo is left"
         sentence = f"Not judged: {lacking} to measure on. Detail not verified."

@@ -161,7 +161,7 @@ def test_where_the_scene_has_seen_its_photos_whole_none_is_kept_and_nothing_is_c
     assert len(result.patch.provenance["photos"]) == len(scene.capture)
     assert result.verdict.accepted
     assert not result.verdict.verified
-    assert "detail not verified" in result.verdict.sentence
+    assert result.verdict.sentence.endswith("dB on those it was made from); detail not verified.")
 
 
 def test_a_result_that_contradicts_them_is_refused_all_the_same(scene, fast_rasterizer, seen_whole, monkeypatch):
