@@ -23,7 +23,7 @@ from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, densified
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look, squared_error
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
 from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, prepare
-from gaussian_lens_app.methods.glimpses import glimpses_of
+from gaussian_lens_app.methods.glimpses import glimpses_of, seen_mode
 from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows, spread
 from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, windows_of
 from gaussian_lens_app.methods.view_gradients import window_scores
@@ -127,7 +127,9 @@ class GenerativeDensification:
 
     def _windows(self, task: Task, report: Report) -> tuple[RenderMode, Windows]:
         """(mode at the windows' size, photos looked at, photos kept out to confirm, glimpses of these for fitting)."""
-        settings, mode, whole = self.settings, task.mode, task.box is None
+        settings, whole = self.settings, task.box is None
+        mode = seen_mode(task.mode, task.scene, task.region)
+        task = dataclasses.replace(task, mode=mode)
         views = spread(task.region.views, settings.scene.most_photos) if whole else task.region.views
         views = views if whole else views[: settings.photos + 1]
         kept = self._kept_out(views)

@@ -183,13 +183,10 @@ def photos_resolve(scene: Gaussians, region: Region, pixels: float = 1.0) -> boo
 
 
 def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
-    capture = request.capture
-    measure = request.rasterizer, seen_mode(request.mode, request.scene, region)
+    capture, measure = request.capture, (request.rasterizer, request.mode)
+    if request.judge and region.views and _seen_whole(request, region):
+        return _agreement(request, region, folds[0])
     kept = [(patch.apply(request.scene), view) for view, patch in zip(views, folds, strict=True) if view is not None]
-    if request.judge and capture is not None and region.views and not kept and _seen_whole(request, region):
-        after = folds[0].apply(request.scene)
-        looked_at = [(after, view) for view in spread(region.views, MOST_LOOKED_AT)]
-        return judge_low_resolution(request.scene, looked_at, capture, *measure, seen=True)
     if capture is None or not kept:
         lacking = "there are no photos" if capture is None else "no photo is left"
         sentence = f"Not judged: {lacking} to measure on. Detail not verified."
@@ -204,6 +201,14 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
         for (after, view), seen in zip(kept, glimpsed, strict=True)
     ]
     return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings(), any(glimpsed))
+
+
+def _agreement(request: UpgradeRequest, region: Region, patch: Patch) -> Verdict:
+    """Whether the result still agrees with photos that the scene, and the method, have seen whole."""
+    assert request.capture is not None
+    folds = [(patch.apply(request.scene), view) for view in spread(region.views, MOST_LOOKED_AT)]
+    mode = seen_mode(request.mode, request.scene, region)
+    return judge_low_resolution(request.scene, folds, request.capture, request.rasterizer, mode, seen=True)
 
 
 class _Clock:
