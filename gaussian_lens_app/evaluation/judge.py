@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.methods.alignment import placed
 from gaussian_lens_app.raster import Rasterizer, RenderMode
 from gaussian_lens_app.raster.compare import squared_errors
@@ -96,6 +97,7 @@ def judge_low_resolution(
     mode: RenderMode,
     settings: JudgeSettings | None = None,
     seen: bool = False,
+    report: Report = silent,
 ) -> Verdict:
     """The verdict when no photo is sharper than the scene: invented detail must at least agree with them.
 
@@ -104,7 +106,8 @@ def judge_low_resolution(
     """
     settings = settings or JudgeSettings()
     totals = [0.0, 0.0]
-    for after, view in folds:
+    for number, (after, view) in enumerate(folds):
+        report("Judging", number / len(folds))
         photo = capture.photos[view.photo]
         for i, scene in enumerate((before, after)):
             errors = _squared_error(scene, photo, view, rasterizer, mode)

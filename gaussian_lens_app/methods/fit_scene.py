@@ -15,12 +15,12 @@ from torch import Tensor
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.methods.base import Needs, Scope, Task
 from gaussian_lens_app.methods.glimpses import glimpses_of, new_to_see, seen_mode
-from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows
+from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows, shrunk_to
 from gaussian_lens_app.methods.targets import check_photos
 from gaussian_lens_app.methods.view_gradients import window_scores
 from gaussian_lens_app.networks.children import halved
 from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local, second_half
-from gaussian_lens_app.scene import Gaussians, Patch, PhotoView
+from gaussian_lens_app.scene import Gaussians, Patch
 from gaussian_lens_app.select.veils import veils
 
 
@@ -68,7 +68,8 @@ class FitScene:
         settings, selected = self.settings, task.region.selected
         report("Reading the photos", 0.0)
         glimpses = glimpses_of(task, []) if settings.glimpses else []
-        looked_at = dataclasses.replace(task, mode=seen_mode(task.mode, task.scene, task.region))
+        shrunk = shrunk_to(task, settings.scene.long_side)
+        looked_at = dataclasses.replace(task, mode=seen_mode(task.mode, task.scene, task.region, shrunk))
         mode, windows, small = scene_windows(looked_at, settings.scene, glimpses, within(report, 0.0, 0.05))
         problem = LocalProblem(task.scene.take(~selected), [*windows, *small], [], task.rasterizer, mode)
         chosen = self._cleared(task, within(report, 0.05, 0.07))
@@ -110,13 +111,7 @@ class FitScene:
 
     def _new_to_see(self, task: Task) -> bool:
         """Whether the photos, in the size looked at, are larger than those that the scene was made from."""
-        return new_to_see(task.scene, task.region, functools.partial(self._shrunk, task))
-
-    def _shrunk(self, task: Task, view: PhotoView) -> float:
-        """The photo's size as it is looked at, as a part of its own."""
-        assert task.capture is not None
-        camera = task.capture.photos[view.photo].camera
-        return min(1.0, self.settings.scene.long_side / max(camera.width, camera.height))
+        return new_to_see(task.scene, task.region, shrunk_to(task, self.settings.scene.long_side))
 
     def _patch(
         self, rows: Int[Tensor, "N"], parents: Int[Tensor, "M"], facts: dict[str, Any], fitted: Gaussians

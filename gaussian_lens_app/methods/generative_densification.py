@@ -23,8 +23,8 @@ from gaussian_lens_app.methods.densification_pass import STRIDE, Fine, densified
 from gaussian_lens_app.methods.gaussian_lens_features import Look, look, squared_error
 from gaussian_lens_app.methods.gaussian_lens_inputs import LensInputs, footprints
 from gaussian_lens_app.methods.gaussian_lens_pass import Prepared, prepare
-from gaussian_lens_app.methods.glimpses import glimpses_of, seen_mode
-from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows, spread
+from gaussian_lens_app.methods.glimpses import as_it_is, glimpses_of, seen_mode
+from gaussian_lens_app.methods.scene_windows import SceneWindowSettings, scene_windows, shrunk_to, spread
 from gaussian_lens_app.methods.targets import Target, Windows, check_photos, surroundings, windows_of
 from gaussian_lens_app.methods.view_gradients import window_scores
 from gaussian_lens_app.networks.generative_densification import GenerativeDensification as Network
@@ -110,6 +110,7 @@ class GenerativeDensification:
         clock.lap("confirming")
         facts = {
             "photos": [window.name for window in windows],
+            "glimpses": [window.name for window in seen.glimpses] if self.settings.fit_rounds else [],
             "chosen": len(rows),
             "kept": int(keep.sum()),
             "share": self.settings.share,
@@ -128,7 +129,8 @@ class GenerativeDensification:
     def _windows(self, task: Task, report: Report) -> tuple[RenderMode, Windows]:
         """(mode at the windows' size, photos looked at, photos kept out to confirm, glimpses of these for fitting)."""
         settings, whole = self.settings, task.box is None
-        mode = seen_mode(task.mode, task.scene, task.region)
+        shrunk = shrunk_to(task, settings.scene.long_side) if whole else as_it_is
+        mode = seen_mode(task.mode, task.scene, task.region, shrunk)
         task = dataclasses.replace(task, mode=mode)
         views = spread(task.region.views, settings.scene.most_photos) if whole else task.region.views
         views = views if whole else views[: settings.photos + 1]

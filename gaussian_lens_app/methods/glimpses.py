@@ -37,19 +37,26 @@ def times_as_large(resolution: float, scene: Gaussians, region: Region) -> float
     return resolution * splat_size(scene, region) / SIGMA
 
 
-def new_to_see(scene: Gaussians, region: Region, shrunk: Callable[[PhotoView], float] = lambda _: 1.0) -> bool:
+def as_it_is(view: PhotoView) -> float:
+    """For photos that are looked at in their own size."""
+    return 1.0
+
+
+def new_to_see(scene: Gaussians, region: Region, shrunk: Callable[[PhotoView], float] = as_it_is) -> bool:
     """Whether the middle photo of the region, `shrunk` to that part of its size, holds more than the scene has seen."""
     resolutions = [shrunk(view) * view.resolution for view in region.views]
     return bool(resolutions) and times_as_large(statistics.median(resolutions), scene, region) > LARGER
 
 
-def seen_mode(mode: RenderMode, scene: Gaussians, region: Region) -> RenderMode:
-    """With which the region's photos are compared with the scene that is looked at in `mode`.
+def seen_mode(
+    mode: RenderMode, scene: Gaussians, region: Region, shrunk: Callable[[PhotoView], float] = as_it_is
+) -> RenderMode:
+    """With which the region's photos, `shrunk`, are compared with the scene that is looked at in `mode`.
 
     Those that hold no more than it has seen show it smaller than people look at it: each of their pixels is a mean of
     what is drawn. With the plain filter a fit makes up for a blur that nobody sees.
     """
-    return mode if new_to_see(scene, region) else mode.averaged(CLOSER)
+    return mode if new_to_see(scene, region, shrunk) else mode.averaged(CLOSER)
 
 
 def glimpse_of(photo: Photo, view: PhotoView, scene: Gaussians, region: Region) -> Glimpse | None:

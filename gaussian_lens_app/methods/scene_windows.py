@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +47,18 @@ def scene_windows(
     looking = dataclasses.replace(task, capture=small, mode=mode)
     windows = windows_of(looking, views, glimpses, settings.exposure, report=report)
     return mode, without_outliers(windows[: len(views)], settings.outlier), windows[len(views) :]
+
+
+def shrunk_to(task: Task, long_side: int) -> Callable[[PhotoView], float]:
+    """What part of its own size a photo is looked at in, when it may be no longer than that."""
+    capture = task.capture
+    assert capture is not None
+
+    def part(view: PhotoView) -> float:
+        camera = capture.photos[view.photo].camera
+        return min(1.0, long_side / max(camera.width, camera.height))
+
+    return part
 
 
 def spread(views: Sequence[PhotoView], most: int) -> list[PhotoView]:

@@ -29,7 +29,7 @@ from gaussian_lens_app.methods.targets import surroundings
 from gaussian_lens_app.networks.shuffle_split import CHILDREN, Split, SplitSettings, shuffle_split
 from gaussian_lens_app.networks.sr3r import SR3R as Network
 from gaussian_lens_app.networks.weights import network_with
-from gaussian_lens_app.scene import Gaussians, Patch, Photo
+from gaussian_lens_app.scene import Gaussians, Kind, Patch, Photo
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,13 @@ class SR3RSettings:
     """What enlarges the photos for the network, which learned with bicubically enlarged ones."""
     tiles: TileSettings = field(default_factory=TileSettings)
     fit: LowFitSettings = field(default_factory=LowFitSettings)
-    """After the forward pass, where there are photos."""
+    """After the forward pass, where there are photos: what is selected and some photo shows, all of it."""
+    forward_share: float = 0.5
+    """The network takes at most this part of the seconds, so that there are some for the fit."""
     split: SplitSettings = field(default_factory=SplitSettings)
     least_seen: float = 0.1
-    """Gaussians that two of a piece's photos do not show, each by so many low-resolution pixels, stay as they are..."""
+    """The network leaves as they are Gaussians that two of a piece's photos do not show, each by so many low-resolution
+    pixels..."""
     largest: float = 8.0
     """...and those larger than so many low-resolution pixels (middle scale): no window shows one whole."""
     weights: Path | None = None
@@ -87,16 +90,18 @@ class SR3R:
         todo = pieces(task.scene, task.region.selected, seen, cameras, self.settings.tiles)
         if not todo:
             raise NeedsMissing("No two photos see the same part of what is selected: choose something the photos show.")
-        share = 0.8 if derived or not self.settings.fit.rounds else 0.4
-        parts = self._forward(task, network, todo, photos, within(report, 0.2, 0.2 + share), deadline)
+        fits = not derived and self.settings.fit.rounds > 0
+        began, budget = deadline - task.budget.seconds, task.budget.seconds
+        until = began + (self.settings.forward_share * budget if fits else budget)
+        facts = self._facts(photos, derived)
+        parts = self._forward(task, network, todo, photos, facts, within(report, 0.2, 0.6 if fits else 1.0), until)
         if not any(len(part.rows) for part in parts):
             raise MethodError(
                 "No two photos show enough of any Gaussian here to sharpen it: try `split`, or more photos."
             )
-        facts = self._facts(photos, derived, (len(parts), len(todo)))
-        if derived or not self.settings.fit.rounds:
-            return self._patch(parts, facts)
-        return self._fitted(task, parts, seen, photos, facts, within(report, 0.6, 1.0), deadline)
+        facts["parts"] = [len(parts), len(todo)]
+        fit = self._fitted(task, parts, seen, photos, facts, within(report, 0.6, 1.0), deadline) if fits else None
+        return fit or self._patch(parts, facts)
 
     def _forward(
         self,
@@ -104,6 +109,7 @@ class SR3R:
         network: Network,
         todo: Sequence[Piece],
         photos: Sequence[Photo],
+        facts: dict[str, Any],
         report: Report,
         deadline: float,
     ) -> list[Part]:
@@ -114,7 +120,7 @@ class SR3R:
             if parts and time.monotonic() > deadline:
                 break
             parts.append(self._run(task, network, piece, photos, split))
-            task.preview(self._patch(parts, {}))
+            task.preview(self._patch(parts, facts))
         return parts
 
     def _network(self, device: str) -> Network:
@@ -180,18 +186,20 @@ class SR3R:
         facts: dict[str, Any],
         report: Report,
         deadline: float,
-    ) -> Patch:
-        """What the network made, and all else selected that a photo shows, fitted to the photos."""
-        forward = self._patch(parts, {})
+    ) -> Patch | None:
+        """What the network made, and all else selected that a photo shows, fitted to the photos; None without time."""
+        forward = self._patch(parts, facts)
         moving = task.region.selected & (seen.sum(1) > 0)
         moving[forward.removed] = False
         others = moving.nonzero()[:, 0]
         start = Gaussians.concat([forward.added, task.scene.take(others)])
         moving[forward.removed] = True
         removed, parents = moving.nonzero()[:, 0].cpu(), torch.cat([forward.parents, others.cpu()])
+        kinds = torch.full((len(start),), int(Kind.FITTED), dtype=torch.uint8)
+        kinds[: len(forward.added)] = int(Kind.LEARNED)
 
         def patch_of(fitted: Gaussians, **more: Any) -> Patch:
-            return Patch(removed, fitted, parents, provenance={**facts, **more})
+            return Patch(removed, fitted, parents, kinds=kinds, provenance={**facts, **more})
 
         fit = fitted_low(
             task,
@@ -200,12 +208,15 @@ class SR3R:
             start,
             self.settings.fit,
             report,
-            seconds=max(0.1, deadline - time.monotonic()),
+            deadline=deadline,
             watch=lambda gaussians: task.preview(patch_of(gaussians)),
         )
-        return patch_of(fit.gaussians, steps=fit.steps, fitted_to=list(fit.photos))
+        if fit is None:
+            return None
+        told = {"steps": fit.steps, "fitted_to": list(fit.photos), "glimpses": list(fit.glimpses)}
+        return patch_of(fit.gaussians, **told)
 
-    def _facts(self, photos: Sequence[Photo], derived: bool, parts: tuple[int, int]) -> dict[str, Any]:
+    def _facts(self, photos: Sequence[Photo], derived: bool) -> dict[str, Any]:
         return {
             "method": self.name,
             "kind": "derived" if derived else "learned",
@@ -214,7 +225,6 @@ class SR3R:
             "photo_long_side": max(max(photo.camera.width, photo.camera.height) for photo in photos),
             "factor": FACTOR,
             "upsampler": self.settings.upsampler,
-            "parts": list(parts),
         }
 
     def _patch(self, parts: Sequence[Part], facts: dict[str, Any]) -> Patch:

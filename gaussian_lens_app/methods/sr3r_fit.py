@@ -7,6 +7,7 @@ filter and a small pixel's square), so a fit takes no detail away that small pho
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from gaussian_lens_app.methods.scene_windows import spread, whole_view, without_
 from gaussian_lens_app.methods.sr3r_views import low_mode
 from gaussian_lens_app.methods.targets import MARGIN, Target, surroundings, widened, windows_of
 from gaussian_lens_app.optimize.local import LocalFitSettings, LocalProblem, fit_local, second_half
-from gaussian_lens_app.scene import Gaussians, Photo, PhotoView
+from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView
 from gaussian_lens_app.select.misfits import MOST
 from gaussian_lens_app.select.small_views import small_view
 
@@ -48,6 +49,8 @@ class Fitted:
     steps: int
     photos: tuple[str, ...]
     """Those that were fitted to."""
+    glimpses: tuple[str, ...]
+    """Of those kept out, as small as the scene has seen them."""
 
 
 def fitted_low(
@@ -58,50 +61,50 @@ def fitted_low(
     settings: LowFitSettings,
     report: Report,
     *,
-    seconds: float,
+    deadline: float,
     watch: Callable[[Gaussians], None],
-) -> Fitted:
+) -> Fitted | None:
     """`start`, which stands in the place of `replaced`, fitted to `photos`; all else stands still.
 
-    The photos are those of `task.region.views`, in that order, as small as they are to be looked at.
+    The photos are those of `task.region.views`, in that order, as small as they are to be looked at. None when it is
+    past the `deadline` (of time.monotonic), or where the photos are too small to show any of it.
     """
-    windows = _windows(task, photos, settings, within(report, 0.0, 0.1))
-    problem = LocalProblem(
-        surroundings(task.scene, replaced, windows), windows, [], task.rasterizer, low_mode(task.mode)
-    )
-    steps = settings.rounds * min(len(windows), settings.most_steps_for)
-    rates = dataclasses.replace(settings.local, steps=steps)
-    fit = fit_local(
-        problem,
-        start,
-        rates,
-        within(report, 0.1, 1.0),
-        seconds=seconds,
-        seed=task.seed,
-        watch=second_half(rates, watch),
-    )
-    return Fitted(fit.gaussians, fit.steps, tuple(window.name for window in windows))
+    windows, glimpses = _windows(task, photos, settings, within(report, 0.0, 0.1))
+    seconds = deadline - time.monotonic()
+    if not windows or seconds <= 0:
+        return None
+    every = [*windows, *glimpses]
+    frozen = surroundings(task.scene, replaced, every)
+    problem = LocalProblem(frozen, every, [], task.rasterizer, low_mode(task.mode))
+    rates = dataclasses.replace(settings.local, steps=settings.rounds * min(len(every), settings.most_steps_for))
+    watched = second_half(rates, watch)
+    fit = fit_local(problem, start, rates, within(report, 0.1, 1.0), seconds=seconds, seed=task.seed, watch=watched)
+    names, kept = (tuple(window.name for window in some) for some in (windows, glimpses))
+    return Fitted(fit.gaussians, fit.steps, names, kept)
 
 
-def _windows(task: Task, photos: Sequence[Photo], settings: LowFitSettings, report: Report) -> list[Target]:
-    """The photos' windows on the region, whole for a whole scene, less those that contradict the scene; with them the
-    judge's photo as the scene has seen it."""
+def _windows(
+    task: Task, photos: Sequence[Photo], settings: LowFitSettings, report: Report
+) -> tuple[list[Target], list[Target]]:
+    """(the photos' windows on the region, whole for a whole scene, less those that contradict the scene; glimpses)."""
     assert task.capture is not None
-    capture = dataclasses.replace(task.capture, photos=tuple(photos))
-    views = [
-        _small(task.capture.photos[view.photo], view, photo, index)
-        for index, (view, photo) in enumerate(zip(task.region.views, photos, strict=True))
-    ]
     if task.box is None:
-        views = [whole_view(view, photos[view.photo].camera.rect) for view in spread(views, settings.most_photos)]
+        own = list(enumerate(task.region.views))
+        views = [whole_view(dataclasses.replace(view, photo=i), photos[i].camera.rect) for i, view in own]
+        views = spread(views, settings.most_photos)
     else:
+        views = [_small(task.capture, view, photos[i], i) for i, view in enumerate(task.region.views)]
         views = [widened(view, photos[view.photo].camera, MARGIN) for view in views if bool(view.mask.any())]
+    if not views:
+        return [], []
+    capture = dataclasses.replace(task.capture, photos=tuple(photos))
     looking = dataclasses.replace(task, capture=capture, mode=low_mode(task.mode))
     windows = windows_of(looking, views, task.glimpses, report=report)
-    return [*without_outliers(windows[: len(views)], settings.outlier), *windows[len(views) :]]
+    return without_outliers(windows[: len(views)], settings.outlier), windows[len(views) :]
 
 
-def _small(large: Photo, view: PhotoView, photo: Photo, index: int) -> PhotoView:
-    """`view` of the large photo in the pixels of the small one."""
-    _, seen = small_view(large, view, large.camera.width / photo.camera.width)
-    return dataclasses.replace(seen, photo=index)
+def _small(capture: Capture, view: PhotoView, photo: Photo, index: int) -> PhotoView:
+    """`view` of a large photo in the pixels of the small one, which is the `index`-th."""
+    large = capture.photos[view.photo]
+    factor = max(large.camera.width, large.camera.height) / max(photo.camera.width, photo.camera.height)
+    return dataclasses.replace(small_view(large, view, factor)[1], photo=index)

@@ -138,8 +138,10 @@ def kinds_of(patch: Patch, verdict: Verdict | None, there: UInt8[Tensor, "N"]) -
     `there`: the kinds of the scene's Gaussians, which parts of them inherit. What a network made and no photo confirmed
     is invented, whatever the network thinks.
     """
+    confirmed = verdict is None or verdict.verified
     if patch.kinds is not None:
-        return patch.kinds.cpu()
+        kinds = patch.kinds.cpu()
+        return kinds if confirmed else torch.where(kinds == Kind.LEARNED, int(Kind.INVENTED), kinds).to(torch.uint8)
     said = patch.provenance.get("kind")
     if said == "inherited":
         parents = patch.parents.cpu()
@@ -147,7 +149,7 @@ def kinds_of(patch: Patch, verdict: Verdict | None, there: UInt8[Tensor, "N"]) -
     if said == "derived":  # computed from what was there: likely, but no photo shows it
         return torch.full((len(patch.added),), int(Kind.INVENTED), dtype=torch.uint8)
     kind = Kind[said.upper()] if said else (Kind.FITTED if patch.provenance.get("photos") else Kind.INVENTED)
-    if kind is Kind.LEARNED and verdict is not None and not verdict.verified:
+    if kind is Kind.LEARNED and not confirmed:
         kind = Kind.INVENTED
     return torch.full((len(patch.added),), int(kind), dtype=torch.uint8)
 

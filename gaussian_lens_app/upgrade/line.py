@@ -16,7 +16,7 @@ from gaussian_lens_app.methods.glimpses import glimpse_of, new_to_see, seen_mode
 from gaussian_lens_app.methods.scene_windows import spread
 from gaussian_lens_app.scene import Capture, Gaussians, Patch, PhotoView, Region
 from gaussian_lens_app.select import select_region, whole_region
-from gaussian_lens_app.select.misfits import without_misfits
+from gaussian_lens_app.select.misfits import misfits, without_misfits
 from gaussian_lens_app.upgrade.request import UpgradeRequest, UpgradeResult
 
 FEW_PHOTOS = 5
@@ -49,7 +49,7 @@ def run_line(request: UpgradeRequest, report: Report = silent) -> UpgradeResult:
     folds = [_run_method(request, region, view, within(report, *span)) for view, span in _spans(judge_views)]
     clock.lap("method")
     report("Judging", 0.9)
-    verdict = _naming(left_out, _judge(request, region, judge_views, folds))
+    verdict = _naming(left_out, _judge(request, region, judge_views, folds, within(report, 0.9, 1.0)))
     clock.lap("judge")
     told = {**folds[0].provenance, "method": request.method, "verdict": dataclasses.asdict(verdict)}
     if left_out:
@@ -182,10 +182,12 @@ def photos_resolve(scene: Gaussians, region: Region, pixels: float = 1.0) -> boo
     return any(view.resolution * typical > pixels for view in region.views)
 
 
-def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch]) -> Verdict:
+def _judge(
+    request: UpgradeRequest, region: Region, views: list[PhotoView | None], folds: list[Patch], report: Report
+) -> Verdict:
     capture, measure = request.capture, (request.rasterizer, request.mode)
     if request.judge and region.views and _seen_whole(request, region):
-        return _agreement(request, region, folds[0])
+        return _agreement(request, region, folds[0], report)
     kept = [(patch.apply(request.scene), view) for view, patch in zip(views, folds, strict=True) if view is not None]
     if capture is None or not kept:
         lacking = "there are no photos" if capture is None else "no photo is left"
@@ -203,12 +205,17 @@ def _judge(request: UpgradeRequest, region: Region, views: list[PhotoView | None
     return verdicts[0] if len(verdicts) == 1 else pooled(verdicts, JudgeSettings(), any(glimpsed))
 
 
-def _agreement(request: UpgradeRequest, region: Region, patch: Patch) -> Verdict:
-    """Whether the result still agrees with photos that the scene, and the method, have seen whole."""
-    assert request.capture is not None
-    folds = [(patch.apply(request.scene), view) for view in spread(region.views, MOST_LOOKED_AT)]
-    mode = seen_mode(request.mode, request.scene, region)
-    return judge_low_resolution(request.scene, folds, request.capture, request.rasterizer, mode, seen=True)
+def _agreement(request: UpgradeRequest, region: Region, patch: Patch, report: Report) -> Verdict:
+    """Whether the result still agrees with photos that the scene has seen whole, and mostly the method too."""
+    capture, measure = request.capture, (request.rasterizer, seen_mode(request.mode, request.scene, region))
+    assert capture is not None
+    views = spread(region.views, MOST_LOOKED_AT)
+    wrong = misfits(request.scene, views, capture, *measure, within(report, 0.0, 0.3))
+    after = patch.apply(request.scene)
+    folds = [(after, view) for view in views if view not in wrong]
+    had = patch.provenance.get("fitted_to") or patch.provenance.get("photos") or ()
+    seen = all(capture.photos[view.photo].name in had for _, view in folds)
+    return judge_low_resolution(request.scene, folds, capture, *measure, seen=seen, report=within(report, 0.3, 1.0))
 
 
 class _Clock:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gaussian_lens_app.jobs.report import silent
-from gaussian_lens_app.methods import Budget, Task
+from gaussian_lens_app.methods import Budget, Task, glimpses
 from gaussian_lens_app.methods.fit_scene import FitScene
 from gaussian_lens_app.methods.gaussian_lens import GaussianLensRefine, LensSettings
 from gaussian_lens_app.methods.glimpses import glimpse_of
@@ -140,7 +140,8 @@ def test_parts_of_a_whole_scene_are_judged_on_photos_they_have_not_seen_at_all(s
 @pytest.fixture
 def seen_whole(monkeypatch):
     """As if the board had been made from photos as large as these."""
-    monkeypatch.setattr(line, "new_to_see", lambda *_: False)
+    for module in (line, glimpses):
+        monkeypatch.setattr(module, "new_to_see", lambda *_: False)
 
 
 def whole_request(scene, rasterizer, method="fit-scene:rounds=4") -> UpgradeRequest:
@@ -170,6 +171,27 @@ def test_a_result_that_contradicts_them_is_refused_all_the_same(scene, fast_rast
     verdict = upgrade(whole_request(scene, fast_rasterizer, "fit-scene")).verdict
     assert not verdict.accepted
     assert "contradicts" in verdict.sentence
+
+
+def test_a_photo_that_contradicts_the_scene_has_no_part_in_that(scene, fast_rasterizer, seen_whole):
+    photos = list(scene.capture.photos)
+    noise = torch.randint(0, 2, photos[0].load().shape, generator=torch.Generator().manual_seed(0))
+    photos[0] = dataclasses.replace(photos[0], source=(255 * noise).to(torch.uint8))
+    wrong = dataclasses.replace(scene.capture, photos=tuple(photos))
+    right, spoiled = (
+        upgrade(dataclasses.replace(whole_request(scene, fast_rasterizer, "split"), capture=capture)).verdict
+        for capture in (scene.capture.only([1, 2, 3, 4, 5]), wrong)
+    )
+    assert right.gain_db == pytest.approx(spoiled.gain_db, abs=1e-6)
+    assert "made from" not in right.sentence  # `split` looks at no photo
+
+
+def test_small_photos_are_judged_by_as_the_means_they_are(scene, fast_rasterizer, seen_whole, monkeypatch):
+    modes = []
+    judged = line.judge_low_resolution
+    monkeypatch.setattr(line, "judge_low_resolution", lambda *a, **k: modes.append(a[4]) or judged(*a, **k))
+    upgrade(whole_request(scene, fast_rasterizer, "split"))
+    assert modes == [ANTIALIASED.averaged(4.0)]
 
 
 def test_methods_for_boxes_are_judged_by_a_photo_kept_from_them_in_any_case(scene, fast_rasterizer, seen_whole):

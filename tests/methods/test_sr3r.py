@@ -6,7 +6,8 @@ from scenes import board, camera_at
 
 from gaussian_lens_app.errors import NeedsMissing
 from gaussian_lens_app.jobs.report import silent
-from gaussian_lens_app.methods import Budget, Scope, Task
+from gaussian_lens_app.methods import Budget, Scope, Task, sr3r_fit
+from gaussian_lens_app.methods.base import Glimpse
 from gaussian_lens_app.methods.sr3r import SR3R, SR3RSettings
 from gaussian_lens_app.methods.sr3r_fit import LowFitSettings
 from gaussian_lens_app.methods.sr3r_tiles import TileSettings
@@ -14,9 +15,11 @@ from gaussian_lens_app.networks.heads import HeadConfig
 from gaussian_lens_app.networks.sr3r import CPU
 from gaussian_lens_app.networks.sr3r import SR3R as Network
 from gaussian_lens_app.networks.weights import save_network
+from gaussian_lens_app.optimize.local import fit_local
 from gaussian_lens_app.raster.cpu import CpuRasterizer
-from gaussian_lens_app.scene import Box
+from gaussian_lens_app.scene import Box, Kind
 from gaussian_lens_app.select import select_region, whole_region
+from gaussian_lens_app.select.small_views import small_view
 
 RASTERIZER = CpuRasterizer()
 
@@ -126,12 +129,49 @@ def test_fitting_brings_what_the_network_made_nearer_to_the_photos(scene, gated)
     assert set(forward.removed.tolist()) <= set(fitted.removed.tolist())
 
 
-def test_large_photos_are_fitted_to_as_small_as_they_were_looked_at(scene, gated):
-    """The network and the fit see the same photos: those of `long_side`, whatever the capture has."""
-    low = method(gated, 5, long_side=48)(boxed_task(scene, scene.capture), silent)
-    small = method(gated, 5)(boxed_task(scene, scene.capture.with_long_side(48)), silent)
-    assert low.provenance["photo_long_side"] == small.provenance["photo_long_side"] == 48
-    assert len(low.added) == len(small.added)
+@pytest.mark.parametrize("box", [True, False])
+def test_large_photos_are_fitted_to_as_small_as_they_were_looked_at(scene, gated, box, monkeypatch):
+    sizes = []
+
+    def looked_at(problem, start, *others, **more):
+        sizes.extend(max(window.camera.width, window.camera.height) for window in problem.windows)
+        return fit_local(problem, start, *others, **more)
+
+    monkeypatch.setattr(sr3r_fit, "fit_local", looked_at)
+    task = boxed_task(scene, scene.capture) if box else whole_task(scene)
+    patch = method(gated, 1, long_side=48)(task, silent)
+    assert patch.provenance["photo_long_side"] == 48
+    assert set(sizes) == {48}
+    assert len(sizes) == len(patch.provenance["fitted_to"])
+
+
+def test_without_time_or_pixels_for_a_fit_what_the_network_made_is_kept(scene, gated):
+    hurried = method(gated, 5)(whole_task(scene, budget=Budget(1e-6, 50_000)), silent)
+    task = boxed_task(scene, scene.capture)
+    views = tuple(dataclasses.replace(view, mask=torch.zeros_like(view.mask)) for view in task.region.views)
+    unseen = dataclasses.replace(task, region=dataclasses.replace(task.region, views=views))
+    for patch in (hurried, method(gated, 5)(unseen, silent)):
+        assert "steps" not in patch.provenance
+        assert len(patch.added) > len(patch.removed) > 0
+
+
+def test_what_the_network_made_and_what_was_only_fitted_are_told_apart(scene, gated):
+    task = whole_task(scene)
+    forward, fitted = (method(gated, rounds)(task, silent) for rounds in (0, 2))
+    assert int((fitted.kinds == Kind.LEARNED).sum()) == len(forward.added)
+    assert int((fitted.kinds == Kind.FITTED).sum()) == len(fitted.added) - len(forward.added)
+
+
+def test_glimpses_of_photos_kept_out_are_named_as_such(scene, gated):
+    task = whole_task(scene)
+    kept = task.region.views[2]
+    photo = scene.capture.photos[2]
+    small, seen = small_view(photo, kept, 2.0)
+    left = dataclasses.replace(task, capture=scene.capture.only([0, 1, 3, 4]), glimpses=(Glimpse(small, seen),))
+    left = dataclasses.replace(left, region=whole_region(task.scene, left.capture))
+    patch = method(gated, 1)(left, silent)
+    assert patch.provenance["glimpses"] == [photo.name]
+    assert photo.name not in patch.provenance["fitted_to"]
 
 
 def test_the_second_half_of_the_fit_is_shown(scene, gated):
@@ -173,7 +213,7 @@ def test_seconds_and_gaussians_are_kept_to(scene, gated):
 
 @pytest.mark.parametrize("rounds", [0, 5])
 def test_what_no_photo_shows_stays_as_it_is(scene, gated, rounds):
-    """Gaussians behind the cameras, and one so large that no window shows it whole."""
+    """Gaussians behind the cameras."""
     task = whole_task(scene)
     behind = task.scene.take(torch.arange(10))
     behind = dataclasses.replace(behind, means=behind.means - torch.tensor([0.0, 0.0, 40.0]))
