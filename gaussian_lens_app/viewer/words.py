@@ -119,7 +119,8 @@ def progress_line(status: JobStatus, waiting: int = 0) -> str:
 def outcome_line(outcome: Outcome) -> str:
     """The verdict's sentence with what changed."""
     verdict = outcome.verdict
-    gain = "" if verdict.gain_db is None else f" **{_db(verdict.gain_db)}**"
+    told = verdict.gain_db is not None and verdict.verified  # else it is no gain in what people look at
+    gain = f" **{_db(verdict.gain_db or 0.0)}**" if told else ""
     head = f"✔ Swapped in{gain}" if outcome.applied else f"✖ Not swapped in{gain}"
     if outcome.beaten_by is not None:
         head = f"✔ Kept as another version{gain}; {plain(label_of(outcome.beaten_by))}, which is better, stays shown"

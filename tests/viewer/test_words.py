@@ -94,6 +94,12 @@ def test_the_outcome_gives_the_verdict_with_its_number_whatever_it_was():
     assert "at your word" in forced
 
 
+def test_agreement_with_photos_that_were_fitted_to_is_no_gain_to_announce():
+    agrees = Verdict(True, False, 3.48, None, None, "The result agrees (+3.48 dB); detail not verified.")
+    line = words.outcome_line(Outcome("sr3r 1", agrees, True, None, 12, 3, 0, 4.2))
+    assert line.startswith("✔ Swapped in  \nThe result agrees")
+
+
 def test_a_version_that_waits_beside_a_better_one_is_not_said_to_be_swapped_in():
     good = Verdict(True, True, 1.2, 0.2, "a.jpg", "Sharper: +1.20 dB (noise 0.20) on a.jpg.")
     line = words.outcome_line(Outcome("fit-only 2", good, True, None, 12, 3, 0, 4.2, beaten_by="refine"))
