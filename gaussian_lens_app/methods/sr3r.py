@@ -91,8 +91,7 @@ class SR3R:
         if not todo:
             raise NeedsMissing("No two photos see the same part of what is selected: choose something the photos show.")
         fits = not derived and self.settings.fit.rounds > 0
-        began, budget = deadline - task.budget.seconds, task.budget.seconds
-        until = began + (self.settings.forward_share * budget if fits else budget)
+        until = deadline - (1 - self.settings.forward_share) * task.budget.seconds if fits else deadline
         facts = self._facts(photos, derived)
         parts = self._forward(task, network, todo, photos, facts, within(report, 0.2, 0.6 if fits else 1.0), until)
         if not any(len(part.rows) for part in parts):

@@ -13,12 +13,14 @@ from plyfile import PlyData
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import ExportError, UnknownFormat
+from gaussian_lens_app.evaluation.judge import Verdict
 from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC
-from gaussian_lens_app.scene import Kind
+from gaussian_lens_app.scene import Kind, Patch
 from gaussian_lens_app.session import ExportSettings, Session
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_NAME
 from gaussian_lens_app.session.exporting import losses
+from gaussian_lens_app.session.history import kinds_of
 
 NAMES = CLOSE_VIEWS_NAME, CLOSE_VIEWS
 
@@ -50,6 +52,16 @@ def test_provenance_is_two_properties_that_come_back(session, tmp_path):
     again = session_of(file.gaussians, file=file)
     assert again.edited.rows.kinds.tolist() == vertex["provenance"].tolist()
     again.close()
+
+
+@pytest.mark.parametrize(("verified", "expected"), [(True, Kind.LEARNED), (False, Kind.INVENTED)])
+def test_of_what_says_kinds_itself_only_what_a_network_made_needs_a_photo_to_confirm_it(verified, expected):
+    added, said = random_scene(2), torch.tensor([Kind.FITTED, Kind.LEARNED], dtype=torch.uint8)
+    patch = Patch(torch.tensor([0]), added, torch.tensor([0, 0]), provenance={"kind": "learned"}, kinds=said)
+    verdict = Verdict(True, verified, 1.0, None, None, "")
+    there = torch.zeros(1, dtype=torch.uint8)
+    assert kinds_of(patch, verdict, there).tolist() == [Kind.FITTED, expected]
+    assert torch.equal(kinds_of(patch, None, there), said)
 
 
 def test_without_asking_there_are_no_such_properties(session, tmp_path):
