@@ -21,9 +21,10 @@ class Evaluate:
     capture: Positional[Path]
     """Folder with photos and cameras."""
     scene: Path
-    """Scene made from the other photos at low resolution, in any format that `gsr convert` reads."""
+    """Scene made from the other photos at low resolution (`gsr reconstruct CAPTURE --long-side 400 --holdout 8:4`), in
+    any format that `gsr convert` reads. One that saw the test photos flatters every row."""
     methods: tuple[str, ...] = ("input", "band-limited", "pixels", "fit-only", "refine")
-    """input (unchanged), band-limited (what upgrades start from), full (the whole scene optimised: the ceiling), and
+    """input (unchanged), band-limited (what upgrades start from where photos are larger than the scene's), full (the whole scene optimised: the ceiling), and
     any upgrade methods."""
     holdout: Holdout = "8:4"
     """Test photos: those whose index modulo EVERY is OFFSET."""
@@ -34,7 +35,7 @@ class Evaluate:
     whole: bool = False
     """Measure whole test photos instead of boxes."""
     budget_seconds: float = 4.0
-    """Seconds a method may take."""
+    """Seconds a method may take; the published tables use 6, the viewer's slider starts at 10."""
     budget_gaussians: int = 60_000
     """Gaussians a method may add."""
     photo_long_side: OptionalPixels = None
@@ -48,7 +49,7 @@ class Evaluate:
     full_steps: int = 2000
     """Optimisation steps of full."""
     device: Device = "auto"
-    """Where to compute."""
+    """Where to compute; auto takes an NVIDIA GPU where there is one (not yet run on a real one; cpu is tested)."""
     seed: int = 0
     """Same seed, same figures (for a fixed number of threads), where the budget is not what ends a method."""
     json: OptionalPath = None

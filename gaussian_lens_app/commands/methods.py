@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,8 +21,10 @@ class ListMethods:
         from gaussian_lens_app.methods.tuned import listed, settings_of
 
         if self.name:
-            print(*listed(settings_of(find_method(self.name))), sep="\n")
+            for setting, meaning in listed(settings_of(find_method(self.name))):
+                print(setting, *textwrap.wrap(meaning, 100), sep="\n    ")
             return
+        print("Start with refine for a box and with fit-scene for a whole scene.\n")
         for name, method in METHODS.items():
             where = " or ".join(scope.value for scope in method.scopes)
             where += "" if Scope.SCENE in method.scopes else ", and the whole scene part by part"

@@ -46,7 +46,7 @@ class Reconstruct:
     holdout: OptionalHoldout = None
     """Keep the photos whose index modulo EVERY is OFFSET out, and print the PSNR on them."""
     device: Device = "auto"
-    """Where to compute."""
+    """Where to compute; auto takes an NVIDIA GPU where there is one (not yet run on a real one; cpu is tested)."""
     seed: int = 0
     """Same seed, same scene (for a fixed number of threads)."""
 

@@ -35,7 +35,7 @@ class RenderViews:
     mode: Literal["antialiased", "classic"] = "antialiased"
     """Whether opacity is compensated for the blur of the pixel filter."""
     device: Device = "auto"
-    """Where to compute."""
+    """Where to compute; auto takes an NVIDIA GPU where there is one (not yet run on a real one; cpu is tested)."""
 
     def run(self) -> None:
         from gaussian_lens_app.evaluation.views import render_views

@@ -32,8 +32,9 @@ REFUSED = 3
 class Upgrade:
     """Sharpen what a box of a photo shows, or a whole scene, and write it.
 
-    The result is measured on a photo it was not made from. One that is not better is refused: then nothing is
-    written, the reason is printed, and the exit code is 3.
+    Where photos show more than the scene, the result is measured on one kept out, and one that is not better is
+    refused: nothing is written, the reason is printed, and the exit code is 3. Elsewhere it only has to agree with the
+    photos there are; without any nothing checks it. The sentence that is printed says which it was.
     """
 
     scene: Positional[Path]
@@ -41,7 +42,7 @@ class Upgrade:
     output: Output
     """PLY to write."""
     capture: OptionalPath = None
-    """Folder with the photos the scene was made from and their cameras; some methods do without."""
+    """Folder with the scene's photos, as large as you have them, and their cameras; some methods do without."""
     photo: str | None = None
     """Name of the photo whose camera the box is drawn in."""
     box: BoxPixels | None = None
@@ -60,7 +61,8 @@ class Upgrade:
     budget_gaussians: int | None = None
     """Gaussians the method may add; unless given, 60000 for a box and six for each one of a scene."""
     no_close_views: bool = False
-    """Leave splats outside the box as they are even where the photos are larger than those they were made from."""
+    """Skip the first step, which widens nearly every splat, adapts opacities and takes veils away where the photos are
+    larger than those the scene was made from. Then splats that the upgrade leaves alone keep their bits."""
     engine: Literal["here", "ray"] = "here"
     """Where the parts of a whole scene are upgraded: in this process, or on a Ray cluster (extra `cluster`)."""
     work: OptionalPath = None
@@ -72,7 +74,7 @@ class Upgrade:
     report: OptionalPath = None
     """Write what was done as JSON: method, box, counts, seconds, verdict, photos used."""
     device: Device = "auto"
-    """Where to compute."""
+    """Where to compute; auto takes an NVIDIA GPU where there is one (not yet run on a real one; cpu is tested)."""
     seed: int = 0
     """Same seed, same result (for a fixed number of threads), where the budget is not what ends the method."""
 

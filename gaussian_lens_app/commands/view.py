@@ -22,9 +22,10 @@ class OpenViewer:
     scene: Positional[OptionalPath] = None
     """Scene file (PLY, compressed PLY, .splat, .spz, .sog, .ksplat, .glb or .gltf), or a project folder."""
     capture: OptionalPath = None
-    """Folder with the photos the scene was made from and their cameras: COLMAP, transforms.json or cameras.json."""
+    """Folder with the scene's photos, as large as you have them, and their cameras: COLMAP, transforms.json or
+    cameras.json. Boxes gain where these photos are larger than those the scene was made from."""
     device: Device = "auto"
-    """Where to compute; auto takes a GPU where there is one."""
+    """Where to compute; auto takes an NVIDIA GPU where there is one (not yet run on a real one; cpu is tested)."""
     host: str = "127.0.0.1"
     """Address to listen on; the default is reachable from this machine alone."""
     port: int = 8080
@@ -36,8 +37,8 @@ class OpenViewer:
     prior: str = "embedded"
     """2D prior of 3dsr and 3dsr-approx: `embedded`, a file of weights, a folder of a diffusers pipeline, a hub's id."""
     no_close_views: bool = False
-    """Leave the splats as they are where the photos are larger than those they were made from; else they are widened a
-    little, so that views from nearby show no needles (Undo takes it back)."""
+    """Leave the splats as they are where the photos are larger than those they were made from; else nearly
+    all are widened a little and veils taken away, so that views from nearby show no needles (Undo takes it back)."""
     no_open: bool = False
     """Do not open the browser, only print the address."""
 

@@ -62,6 +62,7 @@ def _of_scene(file: SceneFile, capture: Capture | None) -> dict[str, Any]:
         "extra_elements": [e.name for e in layout.header.elements if e is not layout.header.vertex] if layout else [],
         "comments": list(layout.header.comments) if layout else [],
         "cameras": len(file.cameras),
+        "axes_checked": capture is not None or bool(file.cameras),
         "findings": [
             {"kind": finding.kind, "count": finding.count, "sentence": finding.sentence}
             for finding in (*file.findings, *lint(g, capture, file.cameras))
@@ -169,7 +170,9 @@ def _bars(title: str, histogram: dict[str, Any]) -> list[str]:
 
 
 def _findings(facts: dict[str, Any]) -> list[str]:
-    return ["", *(finding["sentence"] for finding in facts["findings"])] if facts["findings"] else []
+    told = [finding["sentence"] for finding in facts["findings"]] or ["Nothing wrong was found."]
+    unsure = not facts.get("axes_checked", True)
+    return ["", *told, *["With --capture DIR it also says whether the scene is mirrored or turned."] * unsure]
 
 
 def _vector(values: list[float]) -> str:

@@ -33,7 +33,7 @@ class FitSceneSettings:
     most_steps_for: int = 24
     """...and where there are more photos than these: all have their say in as many steps as these would take."""
     growth: float = 0.4
-    """Before that so large a part of the Gaussians, those that the photos pull at most, become two, no more than the
+    """Before that so large a part of the Gaussians, those that the photos pull most, become two, no more than the
     budget allows, where the photos are larger than those that the scene was made from. (After some rounds instead they
     gained no more.)"""
     clear: bool = True
@@ -122,7 +122,7 @@ class FitScene:
 def grown(
     moving: Gaussians, problem: LocalProblem, count: int, report: Report = silent
 ) -> tuple[Gaussians, Int[Tensor, "M"]]:
-    """(`moving` with the `count` Gaussians that the windows pull at most halved, which row each was or comes from).
+    """(`moving` with the `count` Gaussians that the windows pull most, halved, which row each was or comes from).
 
     The pull is 3DGS's view-space gradient, absolute over pixels (AbsGS, Ye et al. 2024), summed over the windows.
     """

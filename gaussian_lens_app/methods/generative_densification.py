@@ -1,4 +1,4 @@
-"""`generative-densification`: a trained network replaces the Gaussians that the photos pull at most by finer ones.
+"""`generative-densification`: a trained network replaces the Gaussians that the photos pull most by finer ones.
 
 What it made is then fitted to the photos for a few rounds, all else standing still: an addition to the paper.
 """

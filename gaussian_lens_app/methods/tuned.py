@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import dataclasses
+import inspect
+import itertools
+import textwrap
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,18 +37,33 @@ def settings_of(method: Method) -> Any:
     """The frozen dataclass that says what a method does; MethodError for one that chooses its own."""
     settings = getattr(method, "settings", None)
     if settings is None:
-        raise MethodError(f"{method.name} takes its settings from the machine: none can be given.")
+        raise MethodError(
+            f"{method.name} takes its settings from the machine: none can be given (--prior chooses its prior)."
+        )
     return settings
 
 
-def listed(settings: Any, before: str = "") -> Iterator[str]:
-    """Each setting as it would be given, with its present value."""
+def listed(settings: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """Each setting as it would be given, with its present value; and what it is for, where its class says so."""
+    said = _documented(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if dataclasses.is_dataclass(value):
             yield from listed(value, f"{before}{field.name}.")
         elif _kinds(settings, field.name):
-            yield f"{before}{field.name}={value}"
+            yield f"{before}{field.name}={value}", said.get(field.name, "")
+
+
+def _documented(kind: type) -> dict[str, str]:
+    """What stands under the fields of a class and of those it comes from, by field."""
+    said: dict[str, str] = {}
+    for one in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in itertools.pairwise(body.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                said[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    return said
 
 
 def _changed(name: str, settings: Any, key: str, text: str) -> Any:

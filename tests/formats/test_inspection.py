@@ -69,6 +69,13 @@ def test_people_read_the_same(facts):
     assert "longest over shortest axis" in text
 
 
+def test_a_scene_without_findings_is_said_to_have_none_and_what_was_not_looked_at(tmp_path):
+    text = describe(inspect(write_ply(tmp_path / "a.ply", vertex_of(table_of(some_gaussians(4, 0))))))
+    assert text.endswith(
+        "Nothing wrong was found.\nWith --capture DIR it also says whether the scene is mirrored or turned."
+    )
+
+
 def test_a_captures_figures_are_its_own(tmp_path):
     colmap_text(tmp_path, PINHOLE, write_photos(tmp_path / "images", PINHOLE))
     (tmp_path / "images/view_1.png").unlink()

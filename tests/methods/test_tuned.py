@@ -31,8 +31,15 @@ def test_every_setting_that_is_listed_can_be_given_as_it_is_listed():
     for name, method in METHODS.items():
         if getattr(method, "settings", None) is None:
             continue
-        for line in listed(settings_of(method)):
+        for line, _ in listed(settings_of(method)):
             assert settings_of(find_method(f"{name}:{line}")) == settings_of(method), line
+
+
+def test_settings_are_listed_with_what_they_are_for():
+    said = dict(listed(settings_of(METHODS["refine"])))
+    assert said["photos=8"] == "Fit to so many of the best photos."
+    assert said["local.check_every=10"] == "Steps between looks at the photos kept out of the fit."
+    assert said["local.sh0=0.02"] == ""
 
 
 @pytest.mark.parametrize(
