@@ -126,7 +126,7 @@ class _Found:
 
 def _to_capture(shots: Shots, root: Path, report: Report) -> Capture:
     """Look at the photos' files: leave out missing ones, fit cameras to sizes, straighten distorted ones."""
-    pairs = [(shot, shot.find()) for shot in sorted(shots.shots, key=lambda shot: shot.name)]
+    pairs, again = _once([(shot, shot.find()) for shot in shots.shots])
     missing = [shot.name for shot, file in pairs if file is None]
     if len(missing) == len(pairs):
         raise CaptureError(
@@ -137,7 +137,7 @@ def _to_capture(shots: Shots, root: Path, report: Report) -> Capture:
     bent = [item for item in found if not item.lens.pinhole]
     straight = dict(zip(map(id, bent), undistort_all([(i.file, i.lens) for i in bent], report), strict=True))
     photos = [_photo(item, straight.get(id(item), item.file)) for item in found]
-    notes = [*shots.notes]
+    notes = [*shots.notes, *_listed_again(again)]
     if missing:
         notes.append(f"{len(missing)} of {len(pairs)} photos are missing and were left out: {some(missing)}.")
     if scaled := [item.shot.name for item in found if item.scaled]:
@@ -146,6 +146,33 @@ def _to_capture(shots: Shots, root: Path, report: Report) -> Capture:
         models = ", ".join(sorted({item.lens.model for item in bent}))
         notes.append(f"{len(bent)} photos were undistorted ({models}).")
     return Capture(tuple(photos), shots.points, root, tuple(notes))
+
+
+def _once(listed: list[tuple[Shot, Path | None]]) -> tuple[list[tuple[Shot, Path | None]], list[str]]:
+    """(the first shot of each photo, sorted by name, the names of photos that have several)."""
+    first: dict[str, tuple[Shot, Path | None]] = {}
+    again: set[str] = set()
+    for shot, file in listed:
+        name = _name(shot, file)
+        if name in first:
+            again.add(name)
+        else:
+            first[name] = (shot, file)
+    return sorted(first.values(), key=lambda pair: pair[0].name), sorted(again)
+
+
+def _listed_again(names: list[str]) -> list[str]:
+    """What to say of photos that have several cameras; nothing where there are none."""
+    if not names:
+        return []
+    if len(names) == 1:
+        return [f"1 photo is listed more than once; its first camera was taken: {names[0]}."]
+    return [f"{len(names)} photos are listed more than once; the first camera of each was taken: {some(names)}."]
+
+
+def _name(shot: Shot, file: Path | None) -> str:
+    """What the photo is called, with its file's suffix where the capture leaves that out."""
+    return shot.name if file is None or Path(shot.name).suffix else shot.name + file.suffix
 
 
 def _fitted(shot: Shot, file: Path) -> _Found:
@@ -164,5 +191,4 @@ def _fitted(shot: Shot, file: Path) -> _Found:
 
 
 def _photo(item: _Found, source: Path) -> Photo:
-    name = item.shot.name if Path(item.shot.name).suffix else item.shot.name + item.file.suffix
-    return Photo(name, item.lens.undistorted().camera(item.shot.viewmat), source)
+    return Photo(_name(item.shot, item.file), item.lens.undistorted().camera(item.shot.viewmat), source)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gaussian_lens_app.errors import CaptureError
 from gaussian_lens_app.scene.camera import Camera, Rect
-from gaussian_lens_app.scene.photo_file import read_pixels
+from gaussian_lens_app.scene.kept_pixels import KeptPixels
+from gaussian_lens_app.scene.photo_file import read_pixels, read_small
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,13 @@ class Photo:
         """A window of the photo as float in 0..1."""
         x0, y0, x1, y1 = rect
         return self.load()[y0:y1, x0:x1].float() / 255
+
+    def thumbnail(self, long_side: int) -> UInt8[Tensor, "h w 3"]:
+        """About the pixels of `with_long_side`, to look at: sooner there, and the photo itself is not kept."""
+        small = self.with_long_side(long_side)
+        if isinstance(self.source, Tensor):
+            return small.load()
+        return _glanced(self.source, _modified(self.source), (small.camera.height, small.camera.width))
 
     def with_long_side(self, pixels: int) -> Photo:
         """The photo at most `pixels` long (never enlarged)."""
@@ -103,10 +111,19 @@ SMALL = 400 * 400
 """Photos of no more pixels are kept when they have been made smaller."""
 
 
-@functools.lru_cache(maxsize=64)
+DECODED = KeptPixels(1_000_000_000)
+"""Photos as they are: 170 of 1600x1200 pixels, 27 of 12 megapixels."""
+
+
 def _decoded(path: Path, modified: int) -> Tensor:
-    """64 photos of 1600x1200 are 370 MB; `modified` makes a rewritten file a new entry."""
-    return torch.from_numpy(read_pixels(path))
+    """`modified` makes a rewritten file a new entry."""
+    return DECODED.get((path, modified), lambda: torch.from_numpy(read_pixels(path)))
+
+
+@functools.lru_cache(maxsize=256)
+def _glanced(path: Path, modified: int, size: tuple[int, int]) -> Tensor:
+    """For looking at; 256 of 120x90 pixels are 8 MB."""
+    return torch.from_numpy(read_small(path, size))
 
 
 @functools.lru_cache(maxsize=256)

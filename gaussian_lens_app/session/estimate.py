@@ -14,6 +14,8 @@ from gaussian_lens_app.upgrade import UpgradeResult
 
 ASIDE_SECONDS = 1.5
 """Selecting and judging, before any upgrade was made here."""
+ALIKE = 1.5
+"""A scene of so many times as many Gaussians, or as few, takes about as long as a whole."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Estimate:
     """What to expect."""
 
     seconds: float | None
-    """None for a method that does not go by the budget's, before it ran."""
+    """None before it ran, for a method that does not go by the budget's, and for whole scenes."""
     gaussians: int | None
     """New ones, at most; None where it is not known what is in the box."""
 
@@ -33,26 +35,41 @@ class Experience:
     numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
     """Of upgrades."""
     _aside: float = ASIDE_SECONDS
-    _used: dict[str, float] = field(default_factory=dict)
-    """Share of the budget's seconds each method used."""
+    _took: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Seconds each method took on its last box, and those of its budget."""
+    _whole: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Seconds of each method's last upgrade of the whole scene, all told, and of how many Gaussians."""
     _grown: dict[str, float] = field(default_factory=dict)
     """New Gaussians over what was thought possible, for each method."""
 
     def estimate(self, method: str, region: Region | None, budget: Budget) -> Estimate:
         """For the selected region; None: a box that is kept from before, in a scene that has changed."""
-        used = self._used.get(method, 1.0 if _paced(method) else None)
-        seconds = None if used is None else self._aside + used * budget.seconds
+        own = self._own_seconds(method, budget)
+        seconds = None if own is None else self._aside + own
         if region is None:
             return Estimate(seconds, None)
         return Estimate(seconds, round(self._grown.get(method, 1.0) * most_gaussians(method, region, budget)))
 
-    def learn(self, method: str, result: UpgradeResult, budget: Budget) -> None:
-        """Take a finished upgrade into account."""
+    def estimate_whole(self, method: str, gaussians: int) -> Estimate:
+        """For the whole scene, of so many Gaussians now: what the last time took, where it had about as many."""
+        seconds, then = self._whole.get(method, (None, 0))
+        return Estimate(seconds if then / ALIKE <= gaussians <= then * ALIKE else None, None)
+
+    def _own_seconds(self, method: str, budget: Budget) -> float | None:
+        """Of the method itself: its share of a budget that it goes by, else what its last box took."""
+        if method not in self._took:
+            return budget.seconds if _paced(method) else None
+        seconds, given = self._took[method]
+        return seconds * budget.seconds / given if _paced(method) else seconds
+
+    def learn(self, method: str, result: UpgradeResult, budget: Budget, whole: bool = False) -> None:
+        """Take a finished upgrade, of a box or of the `whole` scene, into account."""
         seconds, made = result.seconds, len(result.patch.added) - len(result.patch.removed)
-        if result.region.selected.all():
-            return  # a whole scene says nothing of boxes
+        if whole:
+            self._whole[method] = (sum(seconds.values()), len(result.region.selected))
+            return  # it says nothing of boxes
         self._aside = sum(value for name, value in seconds.items() if name != "method")
-        self._used[method] = seconds.get("method", 0.0) / budget.seconds
+        self._took[method] = (seconds.get("method", 0.0), budget.seconds)
         most = most_gaussians(method, result.region, budget)
         if most:
             self._grown[method] = min(1.0, max(0, made) / most)

@@ -25,34 +25,45 @@ TELLING = 0.012
 """Fine structure that a photo has more of than the scene, in units of brightness, that surely shows."""
 CENTRE = 0.35
 """Suggestions away from the middle of the view count less: standard deviation, in views."""
+CAMERAS = 24
+"""So many of the photos' cameras, spread over the capture, say how large each Gaussian is seen."""
 PHOTOS = 5
 """Photos looked at for suggestions."""
 LONG_SIDE = 800
 """Of those photos."""
 
 
-def blur_in_photos(scene: Gaussians, capture: Capture | None) -> Float[Tensor, "N"]:
-    """Each Gaussian's middle sigma in pixels of the photo that shows it largest; 0 where no photo has it in view."""
+def blur_in_photos(scene: Gaussians, capture: Capture, report: Report = silent) -> Float[Tensor, "N"]:
+    """Each Gaussian's middle sigma in pixels of the photo that shows it largest; 0 where no photo has it in view.
+
+    Of many photos some, spread over the capture, are asked.
+    """
     best = scene.means.new_zeros(len(scene))
-    for photo in () if capture is None else capture.photos:
+    photos = capture.photos[:: max(1, -(-len(capture) // CAMERAS))]
+    for index, photo in enumerate(photos):
+        report("Comparing with the photos", index / len(photos))
         camera = photo.camera.to(scene.device)
         inside, depths = camera.frames(scene.means)
         best = torch.maximum(best, torch.where(inside, camera.K[0, 0] / depths.clamp_min(1e-6), 0))
     return scene.scales.sort(-1).values[:, 1] * best
 
 
-def amount_missing(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "N"]:
+def amount_missing(
+    scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, report: Report = silent
+) -> Float[Tensor, "N"]:
     """0..1 for each Gaussian: coarse for the best photo that has it in view, where photos show more than the scene."""
-    blur = blur_in_photos(scene, capture)
+    blur = blur_in_photos(scene, capture, within(report, 0.0, 0.5))
     coarse = torch.log2(blur.clamp_min(SHARP)) / torch.log2(torch.tensor(BLURRED / SHARP))
     step = max(1, math.ceil(len(capture) / (2 * PHOTOS)))
-    lack = missing_detail(scene, list(capture.photos[::step]), rasterizer, mode)
+    lack = missing_detail(scene, list(capture.photos[::step]), rasterizer, mode, within(report, 0.5, 1.0))
     return coarse.clamp(0, 1) * (lack / TELLING).clamp(0, 1)
 
 
-def amount_pulled(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> Float[Tensor, "N"]:
+def amount_pulled(
+    scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode, report: Report = silent
+) -> Float[Tensor, "N"]:
     """0..1 for each Gaussian: how strongly the photos pull at it, 1 for the top hundredth."""
-    scores = scene_scores(scene, capture, rasterizer, mode, most=2 * PHOTOS)
+    scores = scene_scores(scene, capture, rasterizer, mode, most=2 * PHOTOS, report=report)
     top = scores.sort().values[int(0.99 * (len(scores) - 1))] if len(scores) else scores.new_ones(())
     return (scores / top.clamp_min(1e-12)).clamp(0, 1).sqrt()
 
@@ -114,11 +125,12 @@ def worst_places(
 
 
 def missing_detail(
-    scene: Gaussians, photos: list[Photo], rasterizer: Rasterizer, mode: RenderMode
+    scene: Gaussians, photos: list[Photo], rasterizer: Rasterizer, mode: RenderMode, report: Report = silent
 ) -> Float[Tensor, "N"]:
     """For each Gaussian how much finer structure the photos have than the scene, where it is."""
     lack, seen = scene.means.new_zeros(2, len(scene))
-    for photo in photos:
+    for index, photo in enumerate(photos):
+        report("Comparing with the photos", index / len(photos))
         photo = photo.with_long_side(LONG_SIDE)
         there = photo.camera.to(scene.device)
         drawn = rasterizer.render(scene, there, mode=mode).rgb

@@ -17,7 +17,7 @@ from gaussian_lens_app.scene import SH_C0, Camera, Gaussians, Kind, Rect, Region
 from gaussian_lens_app.session import afar
 from gaussian_lens_app.session.colormap import colored, stretched
 from gaussian_lens_app.session.levels import MOVING_GAUSSIANS, coarser
-from gaussian_lens_app.session.looks import Looks, Picture
+from gaussian_lens_app.session.looks import Looks, Marks, Picture
 from gaussian_lens_app.session.missing import AMOUNTS, overlay
 from gaussian_lens_app.session.photo_overlay import over_picture
 from gaussian_lens_app.session.session import Session
@@ -35,12 +35,17 @@ SHRUNK = math.log(0.7)
 LINE = 1.0
 """Half the width of the split's line, pixels."""
 
+Amount = Callable[[Gaussians, Marks, bool], Float[Tensor, "N"] | None]
+"""How much each Gaussian of a scene lacks by a kind of mark, `before` or after upgrades; None: not known yet."""
+
 
 class Painter:
     """Draws a session's scene; keeps derived scenes while what they come from is there and they are shown."""
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Session, amount: Amount | None = None):
+        """`amount`: who knows how much each Gaussian lacks; None: it is worked out while one waits for the picture."""
         self.session = session
+        self._amount = amount or self._worked_out
         self.untinted: Region | None = None
         """Shown as it is, though it is selected."""
         self._kept: dict[str, tuple[tuple[tuple[weakref.ref, ...], Any], ...]] = {}
@@ -87,15 +92,21 @@ class Painter:
             picture = self._drawn(scene, camera, crop, looks)
         capture = self.session.capture
         if looks.missing and capture is not None:
-            rasterizer, mode = self.session.rasterizer, self.session.mode
             plain = (self.session.baseline if before else self.session.edited).scene
-            amounts = AMOUNTS[looks.marks]
-            amount = self._keep("missing", (plain, amounts), lambda: amounts(plain, capture, rasterizer, mode))
-            picture = overlay(picture, plain, amount, camera, rasterizer, mode, crop)
+            amount = self._amount(plain, looks.marks, before)
+            if amount is not None:
+                picture = overlay(picture, plain, amount, camera, self.session.rasterizer, self.session.mode, crop)
         if looks.photo is not None and capture is not None:
             photo = capture.photos[looks.photo]
             picture = over_picture(picture, photo, camera, looks.photo_opacity, crop)
         return picture
+
+    def _worked_out(self, scene: Gaussians, marks: Marks, before: bool) -> Float[Tensor, "N"] | None:
+        """How much each Gaussian lacks, at once."""
+        session, amounts = self.session, AMOUNTS[marks]
+        assert session.capture is not None
+        known = scene, session.capture, session.rasterizer, session.mode
+        return self._keep("missing", (scene, amounts), lambda: amounts(*known))
 
     def _drawn(self, scene: Gaussians, camera: Camera, crop: Rect | None, looks: Looks) -> Tensor:
         session, background = self.session, torch.tensor(looks.background, device=scene.device)

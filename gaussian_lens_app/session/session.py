@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gaussian_lens_app.jobs import Job, Report
-from gaussian_lens_app.session.exporting import ExportSettings, write_scene
+from gaussian_lens_app.scene import Region
+from gaussian_lens_app.session.exporting import ExportSettings, losses, write_scene
+from gaussian_lens_app.session.history import Edited
 from gaussian_lens_app.session.selections import Selections
 from gaussian_lens_app.session.steps import Steps
 from gaussian_lens_app.session.upgrading import Upgrades
@@ -23,10 +25,19 @@ class Session(Selections, Upgrades, Steps):
     def export(self, path: Path | str, settings: ExportSettings = ExportSettings()) -> Path:  # noqa: B008  frozen
         """The scene as edited, written in one step; the file's own frame, properties and untouched bits are kept."""
         with self._lock:
-            edited, arrangement = self.edited, self.work.arrangement
-            selected = None if self.selection is None or self.selection.region is None else self.selection.region
+            (edited, selected), arrangement = self._selected_now(), self.work.arrangement
         titles = tuple((self.work.title(edit), edit) for edit in arrangement.edits)
         return write_scene(Path(path).expanduser(), edited, titles, self.file, settings, selected, self.capture)
+
+    def losses(self, path: Path, settings: ExportSettings) -> tuple[str, ...]:
+        """Sentences on what an export of that name will not say or not exactly. ExportError when the part is empty."""
+        with self._lock:
+            edited, selected = self._selected_now()
+        return losses(path, edited, settings, selected)
+
+    def _selected_now(self) -> tuple[Edited, Region | None]:
+        """The scene, and what is selected in this very scene; under the lock."""
+        return self.edited, None if self.selection is None else self.selection.region
 
     def in_background(self, name: str, work: Callable[[Report], Any]) -> Job[Any]:
         """Do something slow with files on the worker for files."""

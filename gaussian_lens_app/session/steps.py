@@ -12,7 +12,7 @@ from gaussian_lens_app.jobs import Job, Report, before_landing
 from gaussian_lens_app.scene import Patch
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS, CLOSE_VIEWS_JOB, CLOSE_VIEWS_NAME, close_views_patch
 from gaussian_lens_app.session.events import RegionsChanged
-from gaussian_lens_app.session.history import Edit
+from gaussian_lens_app.session.history import Edit, Edited
 from gaussian_lens_app.session.mending import MEND, MEND_JOB, MENDED, mending_patch
 from gaussian_lens_app.session.state import State
 
@@ -58,10 +58,10 @@ class Steps(State):
             edit = self.work.flip(number, chosen)
             return self._stepped("flip", edit) if len(self.work.steps.done) > steps else edit
 
-    def delete_splats(self, rows: Bool[Tensor, "N"], name: str) -> Edit:
-        """Take rows out of the scene."""
+    def delete_splats(self, which: Callable[[Edited], Bool[Tensor, "N"]], name: str) -> Edit:
+        """Take rows out of the scene; `which` chooses them in the scene as it is when they go."""
         with self._lock:
-            return self._stepped("delete", self.work.delete(rows, name))
+            return self._stepped("delete", self.work.delete(which(self.edited), name))
 
     def ready_close_views(self) -> Job[Edit | None]:
         """Band-limit the scene where the photos are larger than those it was made from (None: they are not).

@@ -45,6 +45,10 @@ class Upgrades(State):
             return None
         return self.experience.estimate(method, selection.region, budget)
 
+    def estimate_whole(self, method: str) -> Estimate:
+        """What upgrading the whole scene would cost, by the last time."""
+        return self.experience.estimate_whole(method, len(self.scene))
+
     def upgrade(
         self,
         box: Box | None,
@@ -78,7 +82,7 @@ class Upgrades(State):
             with memory_errors_as_sentences("the upgrade"):
                 result = self._upgrade(request, within(report, 0.0, 0.98))
             report("Swapping in", 0.99)
-            self.experience.learn(asked.method, result, asked.budget)
+            self.experience.learn(asked.method, result, asked.budget, whole=asked.box is None)
         except JobCancelled as stop:
             if not isinstance(stop.kept, Patch):
                 raise

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from gaussian_lens_app.scene import Camera, Region
 from gaussian_lens_app.session import Session
-from gaussian_lens_app.session.looks import Looks
+from gaussian_lens_app.session.looks import Looks, Marks
+from gaussian_lens_app.session.marking import Marking
 from gaussian_lens_app.session.painting import Painter
 from gaussian_lens_app.session.photo_overlay import at_photo
 from gaussian_lens_app.viewer.host import ClientView
@@ -31,11 +32,12 @@ class Display:
     def __init__(self, session: Session, distance: float = 1.0):
         """`distance`: world units to what is looked at, a measure of what is near."""
         self.session, self.distance = session, distance
-        self.painter = Painter(session)
         self.looks = Looks()
         self._setting = threading.Lock()
         self.changed: Callable[[], None] = lambda: None
         """Called when the same scene is to be shown differently."""
+        self.marking = Marking(session, self._wanted_marks, lambda: self.changed())
+        self.painter = Painter(session, self.marking.amount)
 
     def __call__(self, view: ClientView, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """The picture a browser's camera sees."""
@@ -75,7 +77,13 @@ class Display:
         """Show it differently, in every browser."""
         with self._setting:  # of two at once both count
             self.looks = dataclasses.replace(self.looks, **changes)
+        if not self.looks.missing:
+            self.marking.stop()
         self.changed()
+
+    def _wanted_marks(self) -> Marks | None:
+        looks = self.looks
+        return looks.marks if looks.missing else None
 
     def set_tint(self, on: bool) -> None:
         self.set(tint_selection=on)

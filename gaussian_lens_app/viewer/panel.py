@@ -10,6 +10,7 @@ import viser
 
 from gaussian_lens_app.session import JobChanged, Judged, RegionsChanged, SceneChanged, SelectionChanged
 from gaussian_lens_app.session.events import Event
+from gaussian_lens_app.session.marking import MARKS_JOB
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 from gaussian_lens_app.viewer.panels.compare import CompareSection
@@ -93,6 +94,8 @@ class Panel:
             self.upgrade.watch(event.job)
             self.upgrade.show_progress()
             self.records.show_progress()
+            if event.status.name == MARKS_JOB:
+                self.select.refresh()
             if self.upgrade.failed(event.job):
                 self.outcome.say(words.failure_line(event.status))
         elif isinstance(event, Judged):

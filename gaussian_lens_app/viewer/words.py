@@ -70,11 +70,16 @@ def selection_line(selection: Selection | None, armed: bool) -> str:
     return f"**{gaussians(selection.region.count)} selected**{seen}"
 
 
-def suggestions_line(count: int | None) -> str:
-    """What the marks mean, and what to do with them; None: the boxes are still looked for."""
+def suggestions_line(count: int | None, progress: float | None = None, error: Exception | None = None) -> str:
+    """What the marks mean, and what to do with them. No count: the boxes are still looked for; `progress`, 0..1: of the
+    marks, while they are worked out; `error`: why there are none."""
+    if progress is not None:
+        return f"Comparing the scene with your photos… {progress:.0%}"
     if count is None:
         return "Comparing the scene with your photos…"
     meaning = "Red: your photos show more than the splats do."
+    if error is not None:
+        meaning = f"There are no marks: {plain(error_line(error))}"
     if count == 0:
         return meaning
     boxes = "the blue box" if count == 1 else f"one of the {count} blue boxes"

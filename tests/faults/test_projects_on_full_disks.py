@@ -87,7 +87,7 @@ def test_upgrades_written_before_the_disk_was_full_go_with_the_project_that_coul
     real = module.write_atomically
     monkeypatch.setattr(module, "write_atomically", full)
     session = open_session(scene, None, "cpu")
-    session.delete_splats(torch.arange(12) == 3, "One less")
+    session.delete_splats(lambda _: torch.arange(12) == 3, "One less")
     with pytest.raises(ExportError, match="disk is full"):
         new_project(tmp_path / "work", scene, None, session)
     assert [path.name for path in tmp_path.rglob("*")] == ["scene.ply"]

@@ -185,7 +185,7 @@ def test_before_is_the_scene_readied_for_close_views_where_it_was(textured_board
     wider = dataclasses.replace(session.scene, log_scales=session.scene.log_scales + 0.3)
     session.work.by_hand(Patch(rows, wider, rows, rows), CLOSE_VIEWS_NAME, CLOSE_VIEWS)
     readied = fast_rasterizer.render(wider, camera).rgb
-    session.delete_splats(rows < 50, "Some removed")
+    session.delete_splats(lambda _: rows < 50, "Some removed")
     painter = Painter(session)
     assert torch.allclose(painter.paint(camera, Looks(before=True)), readied, atol=1e-5)
     assert not torch.allclose(painter.paint(camera, Looks()), readied, atol=1e-3)

@@ -97,7 +97,7 @@ def test_region_numbers_come_back_and_new_regions_get_numbers_of_their_own(sessi
     kept = again.export(tmp_path / "kept.ply")
     assert PlyData.read(kept)["vertex"].data["region"].tolist() == [0] * 5 + [1] * 2
     again.upgrade(BOX).result(5)
-    again.delete_splats(torch.arange(8) == 1, "Removed")
+    again.delete_splats(lambda _: torch.arange(8) == 1, "Removed")
     both = again.export(tmp_path / "both.ply")
     part = again.export(tmp_path / "part.ply", ExportSettings(part="region", region=1))
     again.close()
@@ -145,7 +145,7 @@ def test_an_edit_without_a_verdict_says_how_it_was_made(tmp_path):
     session.work.by_hand(
         dataclasses.replace(patch_of([0], random_scene(1)), provenance={"method": "band-limit"}), *NAMES
     )
-    session.delete_splats(torch.arange(6) == 2, "Removed fitted splats")
+    session.delete_splats(lambda _: torch.arange(6) == 2, "Removed fitted splats")
     said = header(session.export(tmp_path / "out.ply"))
     session.close()
     assert "Close views: band-limit" in said

@@ -48,7 +48,7 @@ def act(session, action, seed, flag):
         elif action in ("undo", "redo"):
             getattr(session, action)()
         elif action == "delete":
-            session.delete_splats(torch.arange(len(session.scene)) == seed % len(session.scene), "One removed")
+            session.delete_splats(lambda now: torch.arange(len(now.ids)) == seed % len(now.ids), "One removed")
         elif action == "ready":
             readied(session)
 

@@ -277,19 +277,19 @@ def test_what_a_network_made_and_no_photo_confirmed_is_invented():
 def test_splats_of_a_kind_can_be_removed_and_undone():
     session = upgraded(replacing([0], 1), replacing([1], 2, photos=["a"]))
     full = session.scene
-    session.delete_splats(session.edited.rows.kinds == Kind.INVENTED, "Invented splats removed")
+    session.delete_splats(lambda now: now.rows.kinds == Kind.INVENTED, "Invented splats removed")
     assert len(session.scene) == len(full) - 2
     with pytest.raises(MethodError, match="Invented splats removed stands on it"):
         session.hide_region(1)
     session.undo()
     assert same_bits(session.scene, full)
     with pytest.raises(MethodError, match="nothing to remove"):
-        session.delete_splats(torch.zeros(len(full), dtype=torch.bool), "nothing")
+        session.delete_splats(lambda _: torch.zeros(len(full), dtype=torch.bool), "nothing")
     session.close()
 
 
 def test_what_was_done_by_hand_on_a_region_is_named_before_hiding_takes_it_along(nested):
-    nested.delete_splats(nested.edited.rows.regions == 2, "Some removed")
+    nested.delete_splats(lambda now: now.rows.regions == 2, "Some removed")
     assert set(nested.work.dependents(1)) == {"Region 2", "Some removed"}
     assert nested.work.lost_by_hiding(1) == ("Some removed",)
     assert nested.work.lost_by_hiding(2) == ("Some removed",)

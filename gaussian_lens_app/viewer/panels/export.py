@@ -10,7 +10,6 @@ import viser
 
 from gaussian_lens_app.jobs import Report
 from gaussian_lens_app.session import ExportSettings
-from gaussian_lens_app.session.exporting import losses
 from gaussian_lens_app.session.workspace import SELECTION, WHOLE
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
@@ -119,9 +118,7 @@ class ExportSection:
 
     def _warn(self, path: Path, settings: ExportSettings, client: viser.ClientHandle | None) -> None:
         """Say what the file will lose, before it is written."""
-        session = self.desk.session
-        region = None if session.selection is None else session.selection.region
-        lost = losses(path, session.edited, settings, region)
+        lost = self.desk.session.losses(path, settings)
         if lost:
             self.desk.tell(client, "This format keeps less", " ".join(lost))
 

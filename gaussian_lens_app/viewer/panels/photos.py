@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import viser
+from jaxtyping import UInt8
+from scipy.spatial import KDTree
 from viser import transforms
 
 from gaussian_lens_app.scene import Capture, Photo, PhotoView
@@ -55,6 +59,9 @@ class PhotosPanel:
         self._views: tuple[PhotoView, ...] = ()
         """Photos of the box, best first."""
         self._places: dict[int, viser.CameraFrustumHandle] = {}
+        self._asked: object | None = None
+        """The click that counts: what an earlier one still adds is not shown any more."""
+        self._placing = threading.Lock()
 
     @property
     def _capture(self) -> Capture:
@@ -112,23 +119,30 @@ class PhotosPanel:
             self._show_frusta(self._frusta.value)
 
     def _show_frusta(self, on: bool) -> None:
-        scene = self.desk.server.scene
-        scene.remove_by_name(ROOT)
-        self._places = {}
+        with self._placing:
+            asked = self._asked = object()
+            self.desk.server.scene.remove_by_name(ROOT)
+            self._places = {}
         if not on:
             return
         photos = self._capture.photos
         scale = SIZE * spacing(self._capture) / self.desk.host.unit
         for index in np.unique(np.linspace(0, len(photos) - 1, min(len(photos), MOST)).round().astype(int)):
-            self._places[int(index)] = self._add_frustum(int(index), photos[index], scale)
-        self._step_inside(self._index)
+            image = photos[index].thumbnail(THUMBNAIL).numpy()
+            with self._placing:
+                if self._asked is not asked:
+                    return
+                self._places[int(index)] = self._add_frustum(int(index), photos[index], image, scale)
 
     def _step_inside(self, index: int) -> None:
         """From within, a frustum's thumbnail would cover the scene: the chosen photo's is not shown."""
-        for other, place in self._places.items():
-            place.visible = other != index
+        with self._placing:
+            for other, place in self._places.items():
+                place.visible = other != index
 
-    def _add_frustum(self, index: int, photo: Photo, scale: float) -> viser.CameraFrustumHandle:
+    def _add_frustum(
+        self, index: int, photo: Photo, image: UInt8[np.ndarray, "h w 3"], scale: float
+    ) -> viser.CameraFrustumHandle:
         camera = photo.camera.to("cpu")
         frustum = self.desk.server.scene.add_camera_frustum(
             f"{ROOT}/{index}",
@@ -138,9 +152,10 @@ class PhotosPanel:
             thickness=1.5,
             thickness_units="screen",
             color=(255, 176, 32),
-            image=photo.with_long_side(THUMBNAIL).load().numpy(),
+            image=image,
             wxyz=transforms.SO3.from_matrix(camera.camtoworld[:3, :3].double().numpy()).wxyz,
             position=camera.position.numpy() / self.desk.host.unit,
+            visible=index != self._index,
         )
         self.desk.on(frustum.on_click, lambda client: self.go(client, index))
         return frustum
@@ -164,9 +179,8 @@ class PhotosPanel:
 
 def spacing(capture: Capture) -> float:
     """Typical distance from a photo's place to the nearest other's, world units."""
+    if len(capture) < 2:
+        return 1.0
     places = np.stack([photo.camera.position.cpu().numpy() for photo in capture.photos])
-    gaps = np.linalg.norm(places[:, None] - places[None], axis=-1)
-    np.fill_diagonal(gaps, np.inf)
-    nearest = gaps.min(1)
-    typical = float(np.median(nearest[np.isfinite(nearest)])) if len(places) > 1 else 1.0
-    return typical or 1.0
+    nearest = KDTree(places).query(places, k=2)[0][:, 1]  # the nearest of all is the place itself
+    return float(np.median(nearest)) or 1.0

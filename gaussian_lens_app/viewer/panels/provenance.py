@@ -41,8 +41,8 @@ class ProvenanceSection:
     def _remove_kind(self, client: viser.ClientHandle | None) -> None:
         kind = Kind[str(self._kind.value).upper()]
         session = self.desk.session
-        rows = session.edited.rows.kinds == kind
-        self.desk.attempt(lambda: session.delete_splats(rows, f"Removed {kind.label} splats"), client)
+        name = f"Removed {kind.label} splats"
+        self.desk.attempt(lambda: session.delete_splats(lambda now: now.rows.kinds == kind, name), client)
 
     def refresh(self) -> None:
         kinds = self.desk.session.edited.rows.kinds

@@ -152,7 +152,8 @@ class SelectSection:
         desk, tool, selection = self.desk, self.desk.box_tool, self.desk.session.selection
         self._line.content = words.selection_line(selection, tool.armed)
         if desk.display.looks.missing and not tool.armed:
-            self._line.content = words.suggestions_line(self._suggested)
+            marking = desk.display.marking
+            self._line.content = words.suggestions_line(self._suggested, marking.progress, marking.error)
         self._marks.visible = marked = desk.display.looks.missing
         self._line.visible = selection is not None or tool.armed or marked or bool(desk.session.regions)
         self._select.label = "Cancel selecting" if tool.armed else "Select region"

@@ -74,7 +74,7 @@ class UpgradeSection:
             hint="Boxes the three places that the photos pull at hardest, and upgrades each.",
         )
         desk.on(self._worst.on_click, self._start_worst)
-        WholeSceneControls(desk, self.choices, lambda method: self.run(method, whole=True))
+        self.whole = WholeSceneControls(desk, self.choices, lambda method: self.run(method, whole=True))
         missing = words.missing_lines(self.choices)
         if missing:
             gui.add_markdown(missing)
@@ -202,8 +202,8 @@ class UpgradeSection:
         self._hint.content = words.method_lines(chosen, estimate)
         self._upgrade.disabled = not self._can_start()
         self._worst.visible = session.capture is not None and chosen is not None
-        self.outcome.refresh()
-        self.steps.refresh()
+        for part in (self.whole, self.outcome, self.steps):
+            part.refresh()
 
     @property
     def _nothing(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from gaussian_lens_app.methods.base import Scope
 from gaussian_lens_app.session.choices import Choice, for_whole_scenes
+from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
 
 
@@ -14,12 +15,12 @@ class WholeSceneControls:
 
     def __init__(self, desk: Desk, choices: Sequence[Choice], start: Callable[[str], object]):
         """`start(method)` upgrades the whole scene."""
-        self._choices, self._start = for_whole_scenes(choices), start
+        self._desk, self._choices, self._start = desk, for_whole_scenes(choices), start
         if not self._choices:
             return
         gui = desk.server.gui
         self._method = gui.add_dropdown("Whole scene", [choice.label for choice in self._choices])
-        desk.on(self._method.on_update, lambda _: self._say())
+        desk.on(self._method.on_update, lambda _: self.refresh())
         self._hint = gui.add_markdown("")
         button = gui.add_button(
             "Upgrade whole scene",
@@ -27,12 +28,15 @@ class WholeSceneControls:
             hint="All splats, not only the box. Takes minutes; you can look around, cancel and undo.",
         )
         desk.on(button.on_click, lambda _: self._start(self._chosen.name))
-        self._say()
+        self.refresh()
 
     @property
     def _chosen(self) -> Choice:
         return next(choice for choice in self._choices if choice.label == self._method.value)
 
-    def _say(self) -> None:
+    def refresh(self) -> None:
+        if not self._choices:
+            return
         parts = "Part by part, each as a box of its own: " if Scope.SCENE not in self._chosen.scopes else ""
-        self._hint.content = f"{parts}{self._chosen.summary}"
+        estimate = self._desk.session.estimate_whole(self._chosen.name)
+        self._hint.content = f"{parts}{words.method_lines(self._chosen, estimate)}"
