@@ -24,8 +24,8 @@ class Evaluate:
     """Scene made from the other photos at low resolution (`gsr reconstruct CAPTURE --long-side 400 --holdout 8:4`), in
     any format that `gsr convert` reads. One that saw the test photos flatters every row."""
     methods: tuple[str, ...] = ("input", "band-limited", "pixels", "fit-only", "refine")
-    """input (unchanged), band-limited (what upgrades start from where photos are larger than the scene's), full (the whole scene optimised: the ceiling), and
-    any upgrade methods."""
+    """input (unchanged), band-limited (what upgrades start from where photos are larger than the scene's), full (the
+    whole scene optimised: the ceiling), and any upgrade methods."""
     holdout: Holdout = "8:4"
     """Test photos: those whose index modulo EVERY is OFFSET."""
     boxes: int = 3

@@ -71,7 +71,7 @@ class SR3R:
 
     name: ClassVar[str] = "sr3r"
     label: ClassVar[str] = "SR3R"
-    summary: ClassVar[str] = "A trained network super-resolves from small photos, or the scene's own pictures, then fits to them."
+    summary: ClassVar[str] = "A network super-resolves from small photos (or the scene's pictures), then fits to them."
     needs: ClassVar[Needs] = Needs.NOTHING
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.REGION, Scope.SCENE)
 

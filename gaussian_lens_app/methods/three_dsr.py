@@ -58,7 +58,7 @@ class ThreeDSR:
 
     name: ClassVar[str] = "3dsr"
     label: ClassVar[str] = "3DSR (invents detail)"
-    summary: ClassVar[str] = "A diffusion prior invents detail for all photos, or the scene's own pictures, at once; nothing verifies it."
+    summary: ClassVar[str] = "A diffusion prior invents detail in all photos, or in the scene's pictures."
     needs: ClassVar[Needs] = Needs.NOTHING
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.SCENE, Scope.REGION)
 

@@ -57,7 +57,7 @@ def listed(settings: Any, before: str = "") -> Iterator[tuple[str, str]]:
 def _documented(kind: type) -> dict[str, str]:
     """What stands under the fields of a class and of those it comes from, by field."""
     said: dict[str, str] = {}
-    for one in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
+    for one in kind.__mro__[-2::-1]:
         body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
         assert isinstance(body, ast.ClassDef)
         for field, text in itertools.pairwise(body.body):
