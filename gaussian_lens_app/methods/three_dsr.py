@@ -58,7 +58,7 @@ class ThreeDSR:
 
     name: ClassVar[str] = "3dsr"
     label: ClassVar[str] = "3DSR (invents detail)"
-    summary: ClassVar[str] = "A diffusion prior invents detail in all photos, or in the scene's pictures."
+    summary: ClassVar[str] = "A diffusion prior invents detail in all photos, or own pictures; none can verify it."
     needs: ClassVar[Needs] = Needs.NOTHING
     scopes: ClassVar[tuple[Scope, ...]] = (Scope.SCENE, Scope.REGION)
 
