@@ -84,7 +84,7 @@ class Steps(State):
             base = self.edited
             patch = make(base, self.capture, *more, report)
             with self._lock:
-                if patch is None or self.edited is not base:
+                if patch is None or not self.edited.same_rows(base):
                     return None
                 before_landing()
                 return self._stepped(reason, self.work.by_hand(patch, name, reason))

@@ -101,6 +101,7 @@ class Panel:
         elif isinstance(event, SceneChanged | SelectionChanged | RegionsChanged):
             self.refresh()
             if isinstance(event, SceneChanged):
+                self.upgrade.scene_changed()
                 self.outcome.scene_changed(event)
                 self.compare.scene_changed(event)
                 self._follow(event)

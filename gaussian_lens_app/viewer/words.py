@@ -116,6 +116,13 @@ def progress_line(status: JobStatus, waiting: int = 0) -> str:
     return f"{plain(what)}{left}{more}"
 
 
+def doomed_line(can_redo: bool) -> str:
+    """What to do where an upgrade at work cannot be swapped in any more."""
+    if can_redo:
+        return "⚠ The upgrade at work was begun on what you took back: Redo, or cancel it."
+    return "⚠ The upgrade at work was begun on what is gone: Undo, or cancel it."
+
+
 def outcome_line(outcome: Outcome) -> str:
     """The verdict's sentence with what changed."""
     verdict = outcome.verdict

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 
 import pytest
 import torch
@@ -174,6 +175,27 @@ def test_a_refusal_can_be_overruled_only_while_it_is_read(opened):
     assert soon(lambda: "Took back" in outcome.line.content)
     viewer.panel.refresh()
     assert not outcome.force.visible
+
+
+def test_undo_under_an_upgrade_at_work_is_told_at_once_and_redo_mends_it(opened, held):
+    viewer, session, _, box = opened
+    section = viewer.panel.upgrade
+    held.set()
+    session.upgrade(box).result(5)
+    held.clear()
+    job = section.run("split", whole=True)
+    assert soon(lambda: "Waiting" in section._progress.content)
+    session.undo()
+    assert "was begun on what you took back: Redo, or cancel it." in section._progress.content
+    time.sleep(0.3)  # some reports later
+    assert "Redo, or cancel it." in section._progress.content
+    session.redo()
+    assert "cancel it" not in section._progress.content
+    session.hide_region(1)
+    assert "was begun on what is gone: Undo, or cancel it." in section._progress.content
+    section._stop()
+    assert job.wait(5)
+    assert soon(lambda: not section._progress.visible)
 
 
 def test_undoing_is_told_as_what_it_does(opened):
