@@ -27,6 +27,8 @@ class RegionsPanel:
         """Whose name stands in the field: it is not written again while somebody types there."""
         self._asked: tuple[str, int] | None = None
         """What was refused because something stands on it: asking again does it."""
+        self._said_of: tuple[int, ...] = ()
+        """What the line below *Try this too* is about, as `_about` tells it."""
         gui = desk.server.gui
         self._list = gui.add_markdown("")
         self._chosen = gui.add_dropdown("Region", [NONE], visible=False)
@@ -70,7 +72,7 @@ class RegionsPanel:
         work = self.desk.session.work
         for region in self.desk.session.regions:
             if work.name(region.number) == self._chosen.value:
-                self._say("")
+                self._say("", region)
                 self._number, self._asked = region.number, None
         self.desk.refresh()
 
@@ -156,16 +158,30 @@ class RegionsPanel:
         job = self.upgrades.run(method, again=region.number)
         if job is None:
             return
-        self._say("At work: the tab Sharpen shows how far it is.")
+        self._say("At work: the tab Sharpen shows how far it is.", region)
         try:
             outcome = job.result()
         except BaseException:
-            self._say("")
+            self._say("", region)
             raise
-        self._say(words.tried_line(method, outcome, region.current))
+        self._say(words.tried_line(method, outcome, region.current), region)
 
-    def _say(self, line: str) -> None:
-        self._tried_line.content, self._tried_line.visible = line, bool(line)
+    def _say(self, line: str, region: UpgradedRegion) -> None:
+        """Below the button, for as long as this region is the chosen one and has the versions it has now."""
+        now = next((one for one in self.desk.session.regions if one.number == region.number), None)
+        self._said_of = self._about(now)
+        self._tried_line.content = line
+        self._show_line()
+
+    def _show_line(self) -> None:
+        if self._said_of != self._about(self.region):
+            self._tried_line.content = ""
+        self._tried_line.visible = bool(self._tried_line.content)
+
+    @staticmethod
+    def _about(region: UpgradedRegion | None) -> tuple[int, ...]:
+        """A region's number and the keys of its versions."""
+        return () if region is None else (region.number, *(one.edit.key for one in region.alternatives))
 
     # ---- what the session answers
 
@@ -174,6 +190,7 @@ class RegionsPanel:
         self._list.content = words.region_list(session)
         there = region is not None
         self._folder.visible = self._versions_folder.visible = there
+        self._show_line()
         self._chosen.visible = len(session.regions) > 1
         if region is None:
             return
