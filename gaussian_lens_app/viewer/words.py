@@ -216,8 +216,13 @@ def tried_line(method: str, outcome: Outcome, other: Alternative) -> str:
 
 def press_again(what: str, lost: Sequence[str]) -> str:
     """What the second press does, and what only Undo brings back."""
-    price = f" Done by hand, and brought back by Undo alone: {', '.join(lost)}." if lost else ""
-    return f"Press again to {what} all of it.{price}"
+    price = f" What you did by hand goes with it, everywhere, and only Undo brings it back: {', '.join(lost)}."
+    return f"Press again to {what} all of it.{price if lost else ''}"
+
+
+def shown_again(sentence: str, gone: Sequence[str]) -> str:
+    """That a region is shown, and what was done to it by hand and is not there any more."""
+    return sentence if not gone else f"{sentence.rstrip('.')}, but not with: {plain(', '.join(gone))}. Do that anew."
 
 
 def name_line(typed: str, given: str) -> str:

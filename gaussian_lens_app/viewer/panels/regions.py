@@ -25,8 +25,8 @@ class RegionsPanel:
         self._number: int | None = None
         self._named: int | None = None
         """Whose name stands in the field: it is not written again while somebody types there."""
-        self._asked: tuple[str, int] | None = None
-        """What was refused because something stands on it: asking again does it."""
+        self._asked: tuple[str, int, tuple[int, ...]] | None = None
+        """What was refused because something stands on it, and the keys of that: asking again does it."""
         self._said_of: tuple[int, ...] = ()
         """What the line below *Try this too* is about, as `_about` tells it."""
         gui = desk.server.gui
@@ -122,15 +122,21 @@ class RegionsPanel:
         if region is None:
             return
         action = session.hide_region if what == "hide" else session.remove_region
-        again = self._asked == (what, region.number)
+        asked = (what, region.number, self._above(what, region))
         try:
-            action(region.number, with_dependents=again)
+            action(region.number, with_dependents=self._asked == asked)
             self._asked = None
         except MethodError as error:
-            self._asked = (what, region.number)
-            lost = session.work.lost_by_hiding(region.number) if what == "hide" else ()
+            self._asked = asked
+            lost = session.work.lost_by_hiding(region.number)
             self.desk.tell(client, str(error), words.press_again(what, lost))
         self.desk.refresh()
+
+    def _above(self, what: str, region: UpgradedRegion) -> tuple[int, ...]:
+        """The keys of what would go with a region."""
+        now = self.desk.session.work.arrangement
+        above = now.dependents(region.key) if what == "hide" else now.standing_on(region.number)
+        return tuple(edit.key for edit in above)
 
     def _flip(self, client: viser.ClientHandle | None) -> None:
         region = self.region
@@ -209,7 +215,9 @@ class RegionsPanel:
             self._named, self._name.value = region.number, session.work.name(region.number)
         self._name_line.content = words.name_line(self._name.value, session.work.name(region.number))
         self._name_line.visible = bool(self._name_line.content)
-        asked = self._asked[0] if self._asked is not None and self._asked[1] == region.number else None
+        asked = None if self._asked is None else self._asked[0]
+        if asked is None or self._asked != (asked, region.number, self._above(asked, region)):
+            asked = None  # of another region, or something else stands on it by now
         above, built = session.work.dependents(region.number), session.work.standing_on(region.number)
         hide = f"Hide with {' and '.join(above)}" if asked == "hide" and above else "Hide it"
         self._hide.label = hide if region.shown else "Show it"
