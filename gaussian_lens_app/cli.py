@@ -14,6 +14,7 @@ from gaussian_lens_app.commands.convert import Convert
 from gaussian_lens_app.commands.evaluate import Evaluate
 from gaussian_lens_app.commands.inspect import Inspect
 from gaussian_lens_app.commands.methods import ListMethods
+from gaussian_lens_app.commands.reading import at_home
 from gaussian_lens_app.commands.reconstruct import Reconstruct
 from gaussian_lens_app.commands.render import RenderViews
 from gaussian_lens_app.commands.train import Train
@@ -71,7 +72,7 @@ def view_main(argv: list[str] | None = None) -> int:
 def _run(parse: Callable, argv: list[str] | None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in args or os.environ.get("GSR_TRACEBACK", "0") not in ("", "0")
-    command = parse([arg for arg in args if arg != "--traceback"])
+    command = at_home(parse([arg for arg in args if arg != "--traceback"]))
     try:
         code = command.run() or 0
         sys.stdout.flush()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gaussian_lens_app.commands.progress import Progress
 from gaussian_lens_app.errors import ExportError
@@ -45,6 +46,18 @@ def tell(*sentences: str) -> None:
 def expanded(path: Path) -> Path:
     """The path with its ~ expanded; one of a name that nobody has stays, and names a folder that is not there."""
     return Path(os.path.expanduser(path))
+
+
+def at_home(value: Any) -> Any:
+    """The arguments of a command with the ~ of every path expanded, which a shell leaves alone after a `=`."""
+    if isinstance(value, Path):
+        return expanded(value)
+    if isinstance(value, tuple):
+        return tuple(at_home(one) for one in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: at_home(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value
 
 
 def check_target(path: Path, suffix: str | None = None, own: Path | None = None) -> Path:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -57,6 +58,17 @@ def make_folder(path: Path) -> None:
     """The folder and those above it, where they are not there yet. ExportError when they cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise export_error(path, error) from error
+
+
+def make_room_for(path: Path) -> None:
+    """The folder of a file that much work is to be done for: made, and tried. ExportError when nothing can be written
+    there."""
+    make_folder(path.parent)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
         raise export_error(path, error) from error
 

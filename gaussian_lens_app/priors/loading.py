@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def load_prior(source: PriorSource, device: str = "cpu", tell: Callable[[str], N
     if source.prior == EMBEDDED:
         tell("Prior: the embedded one (assets/weights/sr_prior.md).")
         return _embedded(load_released(NETWORK, device), EMBEDDED, source)
-    path = Path(source.prior)
+    path = Path(os.path.expanduser(source.prior))
     if path.exists():
         return _from_path(path, source, device, tell)
     if source.prior.count("/") == 1 and not path.suffix and not source.prior.startswith((".", "~", "/")):

@@ -157,7 +157,10 @@ def walk(edited: Edited, start: Sequence[Edit], goal: Sequence[Edit]) -> tuple[E
     for edit in goal[same:]:
         here = edit.carried(edited)
         if here is None:
-            raise MethodError(f"The splats that {edit.name} was made for are not there now: show what it was made on.")
+            raise MethodError(
+                f"The splats that {edit.name} was made for are not there now: show what it was made on, or undo what "
+                "took them out."
+            )
         edited = here.redo(edited)
         applied.append(here)
     return edited, tuple(applied)

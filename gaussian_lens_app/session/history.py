@@ -62,6 +62,14 @@ class Edited:
     def sources(self) -> Tensor:
         return self.rows.sources
 
+    def same_rows(self, other: Edited) -> bool:
+        """Whether both are of the same rows in the same order: undo and redo make another, equal scene."""
+        return self is other or torch.equal(self.ids, other.ids)
+
+    def holds(self, names: Int[Tensor, "M"]) -> bool:
+        """Whether the rows of these names are there."""
+        return torch.equal(names, self.ids) or not bool((rows_of(names, self.ids) < 0).any())
+
 
 @dataclass(frozen=True, eq=False)
 class Edit:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from gaussian_lens_app.errors import ExportError
-from gaussian_lens_app.formats.atomic import write_atomically
+from gaussian_lens_app.formats.atomic import make_room_for, write_atomically
 from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.scene import Camera
 from gaussian_lens_app.session.looks import Looks, Pose
@@ -98,12 +98,16 @@ def write_video(
     report: Report = silent,
     fps: int = FPS,
 ) -> Path:
-    """The path of a film, once it stands there whole; a cancelled one leaves nothing."""
+    """The path of a film, once it stands there whole; a cancelled one leaves nothing.
+
+    ExportError before a picture is drawn where its folder cannot be made or written to.
+    """
     width, height = (side - side % 2 for side in size)  # what most players want
     if not (0 < width <= LARGEST and 0 < height <= LARGEST):
         raise ExportError(f"A film has 2 to {LARGEST} pixels a side, not {width} x {height}.")
 
     _refuse_too_long(path.suffix.lower(), len(poses) * width * height * 3)
+    make_room_for(path)
 
     def frames() -> Iterator[np.ndarray]:
         for index, pose in enumerate(poses):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from gaussian_lens_app.jobs import Job, LatestOnly, Report, Worker
 from gaussian_lens_app.raster import ANTIALIASED, Rasterizer, RenderMode
 from gaussian_lens_app.scene import Capture, Gaussians, Region
 from gaussian_lens_app.select import select_region
-from gaussian_lens_app.session.arrangement import Step, UpgradedRegion
+from gaussian_lens_app.session.arrangement import Step, UpgradedRegion, walk
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
 from gaussian_lens_app.session.estimate import Experience
 from gaussian_lens_app.session.events import (
@@ -29,6 +30,7 @@ from gaussian_lens_app.session.events import (
 )
 from gaussian_lens_app.session.exporting import kinds_in_file
 from gaussian_lens_app.session.history import Edit, Edited
+from gaussian_lens_app.session.mending import MENDED
 from gaussian_lens_app.session.proposal import Proposal
 from gaussian_lens_app.session.selecting import Selector
 from gaussian_lens_app.session.workspace import Workspace
@@ -66,7 +68,7 @@ class State:
         self.experience = Experience()
         self.preview: Edited | None = None
         """What an upgrade at work has finished so far, in the scene; shown, but no part of it yet."""
-        self._baseline: tuple[Edit, Edited] | None = None
+        self._baseline: tuple[tuple[Edit, ...], Edited] | None = None
         self._upgrade = upgrade
         self._lock = threading.RLock()
         self._listeners: tuple[Callable[[Event], None], ...] = ()
@@ -88,14 +90,16 @@ class State:
 
     @property
     def baseline(self) -> Edited:
-        """The scene before any upgrade: as it was opened, readied for close views where it was."""
+        """The scene before any upgrade: as it was opened, mended and readied for close views where it was."""
         edits = self.history
-        if not edits or edits[0].name != CLOSE_VIEWS_NAME:
+        first = tuple(itertools.takewhile(lambda edit: edit.name in (MENDED, CLOSE_VIEWS_NAME), edits))
+        if not first:
             return self.original
-        if self._baseline is None or self._baseline[0] is not edits[0]:
-            alone = len(edits) == 1
-            self._baseline = (edits[0], self.edited if alone else edits[0].redo(self.original))
-        return self._baseline[1]
+        known = self._baseline
+        if known is None or [id(edit) for edit in known[0]] != [id(edit) for edit in first]:
+            made = self.edited if len(first) == len(edits) else walk(self.original, (), first)[0]
+            known = self._baseline = (first, made)
+        return known[1]
 
     @property
     def sources(self) -> Int[Tensor, "N"]:

@@ -6,6 +6,9 @@ import functools
 import time
 from dataclasses import dataclass
 
+from jaxtyping import Int
+from torch import Tensor
+
 from gaussian_lens_app.errors import JobCancelled, MethodError
 from gaussian_lens_app.jobs import Job, Report, before_landing, was_given_up, within
 from gaussian_lens_app.methods.base import Budget
@@ -35,8 +38,33 @@ class _Asked:
     """Number of the region it is another upgrade of."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """What the upgrade at work was begun on."""
+
+    name: str
+    ids: Int[Tensor, "M"]
+    """Names of rows it cannot be swapped in without, as far as they are known before it is done."""
+    again: int | None
+
+
 class Upgrades(State):
     """From a box, or the whole scene, to a patch that is swapped in or kept aside."""
+
+    _ground: _Ground | None = None
+
+    @property
+    def doomed(self) -> str | None:
+        """Name of the upgrade at work, where splats it was begun on are not there now: it could not be swapped in."""
+        with self._lock:
+            ground = self._ground
+            if ground is None:
+                return None
+            try:
+                there = self.work.base_for(ground.again).holds(ground.ids)
+            except MethodError:  # the region it is of is gone, or something stands on it
+                there = False
+            return None if there else ground.name
 
     def estimate(self, method: str, budget: Budget = Budget()) -> Estimate | None:  # noqa: B008  frozen
         """What upgrading the selection would cost; None while nothing is selected, or while that is looked for."""
@@ -77,6 +105,7 @@ class Upgrades(State):
         with self._lock:
             met, base = self.edited, self.work.base_for(asked.again)
         request = self._request(asked, base, met)
+        ground = self._ground = _ground_of(asked, request, base)
         began = time.monotonic()
         try:
             with memory_errors_as_sentences("the upgrade"):
@@ -89,6 +118,8 @@ class Upgrades(State):
             result = until_cancelled(request, stop.kept, time.monotonic() - began)
         finally:
             self._show(None, met)
+            if self._ground is ground:  # else it was given up, and another one is at work
+                self._ground = None
         return self._land(Proposal.of(asked.name, asked.method, asked.picks, result, base, asked.again))
 
     def _request(self, asked: _Asked, base: Edited, met: Edited) -> UpgradeRequest:
@@ -120,7 +151,7 @@ class Upgrades(State):
         with self._lock:
             if was_given_up():
                 return
-            shown, self.preview = self.preview, preview if self.edited is met else None
+            shown, self.preview = self.preview, preview if self.edited.same_rows(met) else None
             changed = shown is not self.preview
         if changed:
             self._tell(Previewed())
@@ -169,3 +200,11 @@ class Upgrades(State):
         assert outcome.edit is not None
         self._swapped(reason, outcome.edit)
         return outcome
+
+
+def _ground_of(asked: _Asked, request: UpgradeRequest, base: Edited) -> _Ground:
+    """All rows for a whole scene, those of the region for a box; none where the region is not known yet."""
+    if not asked.picks:
+        return _Ground(asked.name, base.ids, asked.again)
+    rows = [] if request.region is None else request.region.selected.cpu()
+    return _Ground(asked.name, base.ids[rows], asked.again)

@@ -82,6 +82,14 @@ class Workspace:
         above = self.arrangement.dependents(self.arrangement.region(number).key)
         return self._titles(edit for edit in above if edit.key not in own)
 
+    def not_brought_back(self, number: int) -> tuple[str, ...]:
+        """What was done by hand on the version of a region that is chosen, and went when it was hidden, by name: of a
+        shown region it is not there, until Undo."""
+        now, version = self.arrangement, self.arrangement.region(number).current.edit
+        own = {edit.key for edit in (*now.edits, *now.alternatives())}
+        past = {edit.key: edit for step in self.steps.done for edit in step.before.edits if edit.key not in own}
+        return self._titles(edit for edit in past.values() if edit.verdict is None and builds_on(edit, version))
+
     def standing_on(self, number: int) -> tuple[str, ...]:
         """What would go with a region for good, by name: hidden regions and versions that were made on it too."""
         return self._titles(self.arrangement.standing_on(number))

@@ -102,10 +102,12 @@ class Panel:
             self.outcome.say(words.outcome_line(event.outcome), refusal=not event.outcome.applied)
             self.refresh()
         elif isinstance(event, SceneChanged | SelectionChanged | RegionsChanged):
-            self.refresh()
             if isinstance(event, SceneChanged):
+                self.upgrade.scene_changed()
                 self.outcome.scene_changed(event)
                 self.compare.scene_changed(event)
+            self.refresh()
+            if isinstance(event, SceneChanged):
                 self._follow(event)
 
     def _follow(self, event: SceneChanged) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from gaussian_lens_app.errors import FileError, GsrError
 from gaussian_lens_app.raster import for_device
 from gaussian_lens_app.raster.warmup import warm_up
-from gaussian_lens_app.session import SceneChanged, Session, open_session
+from gaussian_lens_app.session import RegionsChanged, SceneChanged, Session, open_session
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS
 from gaussian_lens_app.session.events import Event
 from gaussian_lens_app.session.project import Project, is_project, new_project, open_project, project_folder
@@ -114,8 +114,14 @@ def _save_from_the_first_step_on(viewer: View, scene: Path, capture: Path | None
             return
         stop()
         desk.unsaved = None
+        viewer.session.subscribe(told)
         desk.project.set_home(desk.home)
         desk.set_bookmarks(desk.bookmarks)
+
+    def told(event: Event) -> None:
+        """The project, which listens after the panel, knows by now whether that was saved."""
+        if isinstance(event, SceneChanged | RegionsChanged):
+            viewer.desk.refresh()
 
     stop = viewer.session.subscribe(on_event)
 

@@ -121,6 +121,13 @@ def progress_line(status: JobStatus, waiting: int = 0) -> str:
     return f"{plain(what)}{left}{more}"
 
 
+def doomed_line(can_redo: bool) -> str:
+    """What to do where an upgrade at work cannot be swapped in any more."""
+    if can_redo:
+        return "⚠ The upgrade at work was begun on what you took back: Redo, or cancel it."
+    return "⚠ The upgrade at work was begun on what is gone: Undo, or cancel it."
+
+
 def outcome_line(outcome: Outcome) -> str:
     """The verdict's sentence with what changed."""
     verdict = outcome.verdict
@@ -214,8 +221,13 @@ def tried_line(method: str, outcome: Outcome, other: Alternative) -> str:
 
 def press_again(what: str, lost: Sequence[str]) -> str:
     """What the second press does, and what only Undo brings back."""
-    price = f" Done by hand, and brought back by Undo alone: {', '.join(lost)}." if lost else ""
-    return f"Press again to {what} all of it.{price}"
+    price = f" What you did by hand goes with it, everywhere, and only Undo brings it back: {', '.join(lost)}."
+    return f"Press again to {what} all of it.{price if lost else ''}"
+
+
+def shown_again(sentence: str, gone: Sequence[str]) -> str:
+    """That a region is shown, and what was done to it by hand and is not there any more."""
+    return sentence if not gone else f"{sentence.rstrip('.')}, but not with: {plain(', '.join(gone))}. Do that anew."
 
 
 def name_line(typed: str, given: str) -> str:

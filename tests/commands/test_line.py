@@ -179,6 +179,24 @@ def test_what_is_made_is_written_into_the_home_folder_where_a_command_is_told_so
     assert json.loads((tmp_path / "report.json").read_text())["output"] == str(tmp_path / "sharp.ply")
 
 
+def test_what_is_read_and_every_folder_is_found_in_the_home_folder_where_a_command_is_told_so(
+    files, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("HOME", str(files.scene.parent))
+    monkeypatch.chdir(tmp_path)
+    named = ["~/scene.ply", "--capture=~/photos"]
+    assert gsr("inspect", *named, "--json") == 0
+    assert gsr("render", *named, "--long-side", "16", "--output=~/pictures") == 0
+    assert gsr("upgrade", *named, *BOX, "--method", "pixels", "--force", "--output=~/sharp.ply") == 0
+    whole = ["--whole", "--method", "pixels", "--no-close-views", "--force"]
+    assert gsr("upgrade", *named, *whole, "--work=~/work", "--output=~/finer.ply") == 0
+    small = ["--holdout", "6:3", "--boxes", "1", "--low-long-side", "60", "--methods", "input", "pixels"]
+    assert gsr("evaluate", "~/photos", "--scene=~/scene.ply", *small, "--rows=~/rows.jsonl", "--save=~/kept") == 0
+    home = files.scene.parent
+    assert all((home / name).exists() for name in ("pictures", "sharp.ply", "work", "finer.ply", "rows.jsonl", "kept"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_view_dependence_that_no_file_can_hold_is_refused_before_the_work(files, tmp_path, capsys):
     with pytest.raises(SystemExit):
         gsr("reconstruct", files.capture, "--sh-degree", "5", "-o", tmp_path / "made.ply")

@@ -198,6 +198,39 @@ def test_a_target_in_the_home_folder_is_that_file_and_no_other(tmp_path, monkeyp
         check_target(Path("~nobody-of-this-name/out.ply"), ".ply")
 
 
+def test_the_home_folder_is_meant_wherever_an_argument_is_a_path(tmp_path, monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Inner:
+        start: Path | None = None
+
+    @dataclasses.dataclass(frozen=True)
+    class Outer:
+        captures: tuple[Path, ...]
+        inner: Inner
+        name: str = "~/stays"
+
+        def run(self):
+            ran.append(self)
+
+    ran = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(cli, "SUBCOMMANDS", {"outer": Outer, "other": Outer})
+    assert cli.main(["outer", "--captures", "~/a", "b", "--start=~/c", "--name=~/stays"]) == 0
+    assert ran == [Outer((tmp_path / "a", Path("b")), Inner(tmp_path / "c"))]
+
+
+def test_the_viewer_finds_scene_photos_project_and_exports_in_the_home_folder(tmp_path, monkeypatch):
+    def view(scene, capture, **how):
+        seen.extend([scene, capture, how["project"], how["exports"]])
+
+    seen = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("gaussian_lens_app.viewer.view", view)
+    options = ["--capture=~/photos", "--project=~/work", "--exports=~/out"]
+    assert cli.view_main(["~/scene.ply", *options]) == 0
+    assert seen == [tmp_path / name for name in ("scene.ply", "photos", "work", "out")]
+
+
 def test_a_reader_that_has_enough_ends_a_command_quietly():
     command = f"{sys.executable} -m gaussian_lens_app methods"
     result = subprocess.run(

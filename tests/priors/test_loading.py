@@ -44,6 +44,12 @@ def test_a_file_that_gsr_train_wrote_is_an_embedded_prior(tmp_path, told):
     assert str(tmp_path) in told[0]
 
 
+def test_a_file_in_the_home_folder_is_found(tmp_path, told, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own_file(tmp_path / "mine.safetensors")
+    assert load_prior(PriorSource("~/mine.safetensors"), tell=told.append).name == "mine"
+
+
 def test_the_local_path_comes_first_and_the_name_where_it_is_not_there(tmp_path, told):
     mine = own_file(tmp_path / "mine.safetensors")
     assert load_prior(PriorSource("bicubic", local_path=mine), tell=told.append).name == "mine"

@@ -118,6 +118,20 @@ def test_a_film_that_would_fill_the_memory_is_refused_before_it_is_drawn(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("suffix", video_suffixes())
+def test_a_film_that_has_no_place_to_go_is_refused_before_it_is_drawn(tmp_path, suffix):
+    def drawn(*_):
+        raise AssertionError("A picture was drawn.")
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="a folder is needed"):
+        write_video(tmp_path / "file" / f"film{suffix}", drawn, [FRONT], (64, 64), Looks())
+
+
+def test_the_folder_of_a_film_is_made(painter, tmp_path):
+    assert write_video(tmp_path / "new" / "folder" / "film.gif", painter.paint, [FRONT], (8, 8), Looks()).is_file()
+
+
 @pytest.mark.skipif(".mp4" not in video_suffixes(), reason="the extra `video` is not installed")
 def test_a_film_written_picture_by_picture_may_be_of_any_length(painter, tmp_path, monkeypatch):
     monkeypatch.setattr("gaussian_lens_app.session.recording.MOST_KEPT", 1000)

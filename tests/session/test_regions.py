@@ -297,3 +297,18 @@ def test_what_was_done_by_hand_on_a_region_is_named_before_hiding_takes_it_along
     nested.hide_region(1, with_dependents=True)
     nested.undo()
     assert len(nested.scene) == count
+
+
+def test_what_was_done_by_hand_and_went_with_a_region_is_known_by_name_when_it_is_shown_again(nested):
+    nested.delete_splats(nested.edited.ids == nested.edited.ids[-1], "Some removed")
+    kept = nested.scene
+    assert nested.work.not_brought_back(2) == ()
+    nested.hide_region(2, with_dependents=True)
+    nested.show_region(2)
+    assert len(nested.scene) == len(kept) + 1
+    assert nested.work.not_brought_back(2) == ("Some removed",)
+    assert nested.work.not_brought_back(1) == ()
+    nested.undo()
+    nested.undo()
+    assert same_bits(nested.scene, kept)
+    assert nested.work.not_brought_back(2) == ()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 import torch
-from fakes import BOX, Scripted, patch_of, random_scene, result_of, same_bits, session_of
+from fakes import BOX, Gated, InTurn, Scripted, patch_of, random_scene, result_of, same_bits, session_of
 from scenes import write_capture
 
 from gaussian_lens_app import cli
@@ -165,6 +165,63 @@ def test_a_piece_that_comes_after_its_job_was_given_up_is_not_shown(monkeypatch)
     gate.set()
     assert ended.wait(5)
     assert session.preview is None
+    session.close()
+
+
+def test_a_piece_that_comes_after_an_undo_was_made_again_is_shown():
+    def make(request):
+        session.undo()
+        session.redo()
+        request.preview(patch_of([0], random_scene(4)))
+        seen.append(session.preview)
+        return result_of(request.scene, patch_of([0], random_scene(4)))
+
+    seen = []
+    session = session_of(random_scene(3), Scripted(lambda r: result_of(r.scene, patch_of([1], random_scene(2))), make))
+    session.upgrade(BOX).result(5)
+    assert session.upgrade(None, "brighter").result(5).applied
+    assert len(seen[0].scene) == 7
+    session.close()
+
+
+def test_an_upgrade_at_work_on_what_was_taken_back_is_known_by_name():
+    first = Scripted(lambda r: result_of(r.scene, patch_of([1], random_scene(2))))
+    work = Gated(lambda r: result_of(r.scene, patch_of([0], random_scene(4)), selected=list(range(4))))
+    session = session_of(random_scene(3), InTurn(first, work))
+    session.upgrade(BOX).result(5)
+    job = session.upgrade(None, "brighter")
+    assert work.begun.wait(5)
+    assert session.doomed is None
+    session.undo()
+    assert session.doomed == job.status.name
+    session.redo()
+    assert session.doomed is None
+    session.hide_region(1)
+    assert session.doomed == job.status.name
+    session.show_region(1)
+    assert session.doomed is None
+    session.undo()
+    work.gate.set()
+    with pytest.raises(MethodError, match="have changed since"):
+        job.result(5)
+    assert session.doomed is None
+    session.close()
+
+
+def test_another_version_of_a_region_that_goes_meanwhile_is_doomed_and_one_of_a_hidden_region_is_not():
+    first = Scripted(lambda r: result_of(r.scene, patch_of([1], random_scene(2))))
+    work = Gated(lambda request: result_of(request.scene, patch_of([1], random_scene(4))))
+    session = session_of(random_scene(3), InTurn(first, work))
+    session.upgrade(BOX).result(5)
+    job = session.upgrade_again(1, "brighter")
+    assert work.begun.wait(5)
+    session.hide_region(1)
+    assert session.doomed is None
+    session.remove_region(1)
+    assert session.doomed == job.status.name
+    session.undo()
+    work.gate.set()
+    assert job.result(5).applied
     session.close()
 
 

@@ -102,6 +102,12 @@ def test_points_instead_of_splats_are_said(viewer):
     assert "point" in dict(export(viewer, "out.glb").told)["This format keeps less"]
 
 
+def test_the_folder_for_exports_is_made_when_it_is_needed(viewer, tmp_path):
+    viewer.desk.exports = tmp_path / "not" / "there"
+    assert "Exported" in dict(export(viewer, "out.ply").told)
+    assert (tmp_path / "not" / "there" / "out.ply").is_file()
+
+
 def test_a_second_film_leaves_the_first(viewer, tmp_path):
     records = viewer.panel.records
     records._size.value, records._seconds.value, records._kind.value = (8, 8), 1, ".gif"

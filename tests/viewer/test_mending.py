@@ -1,12 +1,14 @@
 """A scene with faults is opened with the offer to mend them; mending is one step, and undo takes it back."""
 
 import dataclasses
+import threading
 import time
 
 import numpy as np
 import pytest
 import torch
-from flat import Flat, repainting, soon
+from fakes_visitor import Visitor
+from flat import Flat, repainting
 
 from gaussian_lens_app import formats
 from gaussian_lens_app.errors import MethodError
@@ -143,25 +145,126 @@ def test_the_button_mends(opened):
     assert session.history[0].name == "Mended what was found"
 
 
-def test_a_fault_that_readying_for_close_views_hid_is_mended_under_it(opened, monkeypatch):
-    def rounded(edited, *_):
-        every = torch.arange(len(edited.scene))
-        scene = dataclasses.replace(
-            edited.scene, log_scales=edited.scene.log_scales.mean(1, keepdim=True).expand(-1, 3)
-        )
-        return Patch(every, scene, every, provenance={"method": "band-limit"}, kinds=edited.rows.kinds)
+def rounded(edited, *_):
+    """Readying that hides needles."""
+    every = torch.arange(len(edited.scene))
+    scene = dataclasses.replace(edited.scene, log_scales=edited.scene.log_scales.mean(1, keepdim=True).expand(-1, 3))
+    return Patch(every, scene, every, provenance={"method": "band-limit"}, kinds=edited.rows.kinds)
 
-    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", rounded)
+
+def with_a_needle() -> Gaussians:
     g = sound()
     scales = g.log_scales.clone()
     scales[20] = torch.tensor([-8.0, -9.0, 0.0])
-    viewer, session = opened(dataclasses.replace(g, log_scales=scales))
+    return dataclasses.replace(g, log_scales=scales)
+
+
+def names(session) -> list[str]:
+    return [edit.name for edit in session.history]
+
+
+def test_a_fault_that_readying_for_close_views_hid_is_mended_under_it(opened, monkeypatch):
+    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", rounded)
+    viewer, session = opened(with_a_needle())
     session.ready_close_views().result(20)
     assert formats.lint(session.scene) == ()
+    readied = session.scene
     viewer.panel.mending._start(None)
-    assert soon(lambda: [edit.name for edit in session.history] == [MENDED, CLOSE_VIEWS_NAME])
+    assert names(session) == [MENDED, CLOSE_VIEWS_NAME]
     assert session.history[0].patch.removed.tolist() == [20]
     assert not viewer.panel.mending._folder.visible
+    session.undo()
+    session.undo()
+    assert same_bits(session.scene, session.original.scene)
+    for _ in range(2):
+        session.redo()
+    assert not same_bits(session.scene, readied)
+
+
+def test_mending_that_is_asked_for_while_close_views_are_readied_waits_and_mends(opened, monkeypatch):
+    begun, gate = threading.Event(), threading.Event()
+
+    def held(*arguments):
+        begun.set()
+        assert gate.wait(20)
+        return rounded(*arguments)
+
+    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", held)
+    viewer, session = opened(with_a_needle())
+    session.ready_close_views()
+    assert begun.wait(20)
+    visitor = Visitor()
+    mending = threading.Thread(target=viewer.panel.mending._start, args=[visitor])
+    mending.start()
+    gate.set()
+    mending.join(20)
+    assert names(session) == [MENDED, CLOSE_VIEWS_NAME]
+    assert not visitor.told
+
+
+def test_mending_that_is_asked_for_while_an_upgrade_runs_leaves_it_its_splats(opened, monkeypatch):
+    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", rounded)
+    begun, gate = threading.Event(), threading.Event()
+
+    def upgrade(request, report):
+        begun.set()
+        assert gate.wait(20)
+        return repainting((0, 1, 0))(request, report)
+
+    viewer, session = opened(with_a_needle())
+    session.ready_close_views().result(20)
+    session._upgrade = upgrade
+    job = session.upgrade(None)
+    assert begun.wait(20)
+    mending = threading.Thread(target=viewer.panel.mending._start, args=[Visitor()])
+    mending.start()
+    time.sleep(0.1)
+    gate.set()
+    assert job.result(20).applied
+    mending.join(20)
+    assert names(session)[:2] == [CLOSE_VIEWS_NAME, session.regions[0].current.edit.name]
+
+
+def test_before_shows_the_mended_and_readied_scene_and_is_offered_once_something_was_upgraded(opened, monkeypatch):
+    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", rounded)
+    viewer, session = opened(with_a_needle())
+    compare = viewer.panel.compare
+    session.ready_close_views().result(20)
+    viewer.panel.mending._start(None)
+    assert same_bits(session.baseline.scene, session.scene)
+    assert compare._before.disabled
+    ready = session.scene
+    session.upgrade(None).result(20)
+    assert same_bits(session.baseline.scene, ready)
+    assert not compare._before.disabled
+    session.hide_region(1)
+    assert same_bits(session.baseline.scene, session.scene)
+    for _ in range(4):
+        session.undo()
+    assert session.baseline is session.original
+    for _ in range(3):
+        session.redo()
+    assert same_bits(session.baseline.scene, ready)
+
+
+def test_a_second_press_while_it_is_mended_says_nothing(opened):
+    viewer, session = opened(faulty())
+    visitor = Visitor()
+    for _ in range(2):
+        viewer.panel.mending._start(visitor)
+    assert names(session) == [MENDED]
+    assert not visitor.told
+
+
+def test_mending_does_not_undo_the_hiding_of_a_region(opened, monkeypatch):
+    monkeypatch.setattr("gaussian_lens_app.session.steps.close_views_patch", rounded)
+    viewer, session = opened(with_a_needle())
+    session.ready_close_views().result(20)
+    session.upgrade(None).result(20)
+    session.hide_region(1)
+    viewer.panel.mending._start(Visitor())
+    assert not session.regions[0].shown
+    assert names(session) == [CLOSE_VIEWS_NAME]
 
 
 def test_where_nothing_can_be_mended_it_says_what_to_do(opened, monkeypatch):
@@ -177,14 +280,12 @@ def test_a_mending_that_fails_leaves_the_scene_readied_for_close_views(opened, m
     def fails(*_):
         raise MethodError("no")
 
-    readied = []
     viewer, session = opened(faulty())
     every = torch.arange(len(session.scene))
     session._stepped(
         "close views", session.work.by_hand(Patch(every, session.scene, every), CLOSE_VIEWS_NAME, "close views")
     )
     monkeypatch.setattr("gaussian_lens_app.session.steps.mending_patch", fails)
-    monkeypatch.setattr(session, "ready_close_views", lambda: readied.append(True))
     with pytest.raises(MethodError):
         viewer.panel.mending._start(None)
-    assert readied
+    assert names(session) == [CLOSE_VIEWS_NAME]

@@ -10,7 +10,7 @@ import torch
 from fakes_visitor import Visitor
 from flat import dot, repainting, soon
 
-from gaussian_lens_app.scene import Kind, Patch
+from gaussian_lens_app.scene import Gaussians, Kind, Patch
 from gaussian_lens_app.session import Combine
 from gaussian_lens_app.upgrade import UpgradeResult
 from gaussian_lens_app.viewer.box_tool import PickOptions
@@ -149,6 +149,61 @@ def test_what_stands_on_a_region_is_asked_about_in_a_note_that_goes_away(opened)
     notes = [m["props"] for m in browser.messages if m["type"] == "NotificationShowMessage"]
     assert "Region 2 stands on it" in notes[-1]["title"]
     assert notes[-1]["auto_close_seconds"]
+
+
+def in_place_of_one(count: int):
+    """An upgrade that puts so many splats in for one: some can be deleted by hand."""
+
+    def upgrade(request, report):
+        whole = repainting((0, 1, 0))(request, report)
+        added = Gaussians.concat([whole.patch.added] * count)
+        patch = dataclasses.replace(whole.patch, added=added, parents=torch.zeros(count, dtype=torch.long))
+        return dataclasses.replace(whole, patch=patch)
+
+    return upgrade
+
+
+def delete_last(session, name: str) -> None:
+    session.delete_splats(torch.arange(len(session.scene)) == len(session.scene) - 1, name)
+
+
+def test_what_was_deleted_by_hand_is_named_before_its_region_goes_and_when_it_comes_back(opened):
+    viewer, session, _, box = opened
+    regions, visitor = viewer.panel.regions, Visitor()
+    session._upgrade = in_place_of_one(2)
+    session.upgrade(box).result(5)
+    delete_last(session, "Some removed")
+    regions._toggle(visitor)
+    assert "What you did by hand goes with it, everywhere" in visitor.told[-1][1]
+    assert "only Undo brings it back: Some removed." in visitor.told[-1][1]
+    regions._take_out("remove", visitor)
+    assert "only Undo brings it back: Some removed." in visitor.told[-1][1]
+    regions._toggle(visitor)
+    regions._toggle(visitor)
+    assert not session.regions[0].shown
+    regions._toggle(visitor)
+    assert len(session.scene) == 2
+    assert "Shows Region 1 again, but not with: Some removed." in viewer.panel.outcome.line.content
+    session.undo()
+    session.undo()
+    assert len(session.scene) == 1
+
+
+def test_what_came_to_stand_on_a_region_since_it_was_asked_about_is_asked_about_anew(opened):
+    viewer, session, _, box = opened
+    regions, visitor = viewer.panel.regions, Visitor()
+    session._upgrade = in_place_of_one(4)
+    session.upgrade(box).result(5)
+    delete_last(session, "One removed")
+    regions._toggle(visitor)
+    assert regions._hide.label == "Hide with One removed"
+    delete_last(session, "Another removed")
+    assert regions._hide.label == "Hide it"
+    regions._toggle(visitor)
+    assert session.regions[0].shown
+    assert "One removed, Another removed" in visitor.told[-1][1]
+    regions._toggle(visitor)
+    assert not session.regions[0].shown
 
 
 def test_fly_to_it_brings_the_camera_to_the_region_and_its_frame_around_it(opened):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 
 import pytest
 import torch
@@ -120,6 +121,21 @@ def test_before_and_after_can_be_compared_once_they_differ(opened):
     assert not visitor.told
 
 
+def test_the_button_for_before_says_what_its_next_press_does_after_undo_too(opened):
+    viewer, session, _, box = opened
+    compare = viewer.panel.compare
+    for _ in range(2):
+        session.upgrade(box).result(5)
+    assert soon(lambda: not compare._before.disabled)
+    compare.toggle_before(Visitor())
+    assert compare._before.label == "Show after"
+    session.undo()
+    assert not viewer.display.looks.before
+    assert (compare._before.label, compare._before.color) == ("Show before", "gray")
+    compare.toggle_before(Visitor())
+    assert viewer.display.looks.before
+
+
 def test_a_box_on_nothing_promises_nothing(opened):
     viewer, session, *_ = opened
     boxed(opened)
@@ -176,6 +192,27 @@ def test_a_refusal_can_be_overruled_only_while_it_is_read(opened):
     assert not outcome.force.visible
 
 
+def test_undo_under_an_upgrade_at_work_is_told_at_once_and_redo_mends_it(opened, held):
+    viewer, session, _, box = opened
+    section = viewer.panel.upgrade
+    held.set()
+    session.upgrade(box).result(5)
+    held.clear()
+    job = section.run("split", whole=True)
+    assert soon(lambda: job.status.fraction > 0.4)  # it is at work
+    session.undo()
+    assert "was begun on what you took back: Redo, or cancel it." in section._progress.content
+    time.sleep(0.3)  # some reports later
+    assert "Redo, or cancel it." in section._progress.content
+    session.redo()
+    assert "cancel it" not in section._progress.content
+    session.hide_region(1)
+    assert "was begun on what is gone: Undo, or cancel it." in section._progress.content
+    section._stop()
+    assert job.wait(5)
+    assert soon(lambda: not section._progress.visible)
+
+
 def test_undoing_is_told_as_what_it_does(opened):
     viewer, session, _, box = opened
     said = viewer.panel.outcome.line
@@ -213,6 +250,44 @@ def test_another_method_tried_on_a_region_answers_where_it_was_asked_for(opened,
     session._upgrade = repainting((0.2, 0.2, 0.8), accepted=False)
     regions._tried(regions.region, "split")
     assert "was not swapped in" in line.content
+
+
+def test_what_came_of_another_method_stands_only_under_the_region_and_the_versions_it_is_about(opened):
+    viewer, session, _, box = opened
+    regions, line = viewer.panel.regions, viewer.panel.regions._tried_line
+    session.upgrade(box).result(5)
+    regions._tried(regions.region, "split")
+    assert "N flips them" in line.content
+    regions.next_version()
+    assert line.visible
+    session.undo()
+    session.undo()
+    assert not line.visible
+    regions._tried(regions.region, "split")
+    assert line.visible
+    session.upgrade(box).result(5)
+    assert regions.region.number == 2
+    assert not line.visible
+
+
+def test_what_came_of_another_method_is_not_said_under_a_region_chosen_meanwhile(opened, held):
+    viewer, session, browser, box = opened
+    regions, line = viewer.panel.regions, viewer.panel.regions._tried_line
+    held.set()
+    for _ in range(2):
+        session.upgrade(box).result(5)
+    session.hide_region(2)
+    browser.type_into(regions._chosen, "Region 1")
+    assert soon(lambda: regions.region.number == 1)
+    held.clear()
+    trying = threading.Thread(target=regions._tried, args=(regions.region, "split"))
+    trying.start()
+    assert soon(lambda: "Sharpen shows how far" in line.content)
+    browser.type_into(regions._chosen, "Region 2")
+    assert soon(lambda: regions.region.number == 2)
+    held.set()
+    trying.join(5)
+    assert not line.visible
 
 
 def test_an_empty_intersection_is_not_called_an_empty_box(opened):

@@ -59,6 +59,7 @@ def serve(monkeypatch, tmp_path):
     def shown(session, host, port, project=None, exports=None, first_photo=0):
         desk = SimpleNamespace(project=project, exports=tmp_path, home=HOME, bookmarks=())
         desk.set_bookmarks = lambda bookmarks: None
+        desk.refresh = lambda: None
         desk.tell = lambda client, title, body, bad=False: pytest.fail(body)
         viewer = SimpleNamespace(desk=desk, session=session, port=port, url="http://nowhere", stop=lambda: None)
 
@@ -231,3 +232,24 @@ def test_work_that_no_room_was_left_for_gets_one_folder_with_the_plain_name(serv
 
     serve(do, scene)
     assert len(open_and_close(tmp_path / "scene_project").regions) == 4
+
+
+def test_the_panel_says_at_once_that_the_last_change_was_not_saved_and_when_it_is(viewer, tmp_path, monkeypatch):
+    def full(path, mode="wb"):
+        raise export_error(path, OSError(errno.ENOSPC, "No space left on device"))
+
+    session, facts = viewer.session, viewer.panel._facts
+    session._upgrade = replaced
+    serving._save_from_the_first_step_on(viewer, tmp_path / "board.ply", None)
+    session.upgrade(None).result(10)
+    assert "saved in *board\\_project*" in facts.content
+    with monkeypatch.context() as patched:
+        patched.setattr("gaussian_lens_app.session.project.write_atomically", full)
+        session.rename_region(1, "Leaf")
+        assert "disk is full" in facts.content
+        session.undo()
+        assert "Not saved in *board\\_project*" in facts.content
+    session.redo()
+    assert "⚠" not in facts.content
+    session.undo()
+    assert "saved in *board\\_project*" in facts.content

@@ -32,7 +32,7 @@ class CompareSection:
             desk.on(self._split.on_update, lambda client: self._set_split() if client else None)
 
     def toggle_before(self, client: viser.ClientHandle | None) -> None:
-        """The scene without upgrades (readied for close views, where it was), or as it is."""
+        """The scene without upgrades (mended and readied for close views, where it was), or as it is."""
         before = not self.desk.display.looks.before
         if before and self._nothing_to_compare(client):
             return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import viser
 
+from gaussian_lens_app.formats.atomic import make_folder
 from gaussian_lens_app.jobs import Report
 from gaussian_lens_app.session import ExportSettings
 from gaussian_lens_app.session.workspace import SELECTION, WHOLE
@@ -89,6 +90,7 @@ class ExportSection:
         def export(report: Report) -> Path:
             path = self._path()  # here, where one job runs at a time, no other can take the name
             self._warn(path, settings, client)
+            make_folder(path.parent)
             return session.export(path, settings)
 
         def wait() -> None:

@@ -6,7 +6,6 @@ import viser
 
 from gaussian_lens_app.formats import Finding
 from gaussian_lens_app.jobs import Report
-from gaussian_lens_app.session.close_views import CLOSE_VIEWS_NAME
 from gaussian_lens_app.session.mending import MENDED, PLAIN_TO_SEE, faults
 from gaussian_lens_app.viewer import words
 from gaussian_lens_app.viewer.desk import Desk
@@ -32,17 +31,8 @@ class MendingSection:
         return any(edit.name == MENDED for edit in self.desk.session.history)
 
     def _start(self, client: viser.ClientHandle | None) -> None:
-        """On the scene as it was opened: in one readied for close views its faults are, and may not show any more."""
-        session = self.desk.session
-        readied = [edit.name for edit in session.history] == [CLOSE_VIEWS_NAME]
-        if readied:
-            session.undo()
-        try:
-            mended = session.mend().result()
-        finally:
-            if readied:
-                session.ready_close_views()
-        if mended is None:
+        mended = self.desk.session.mend().result()
+        if mended is None and not self.mended:  # else it was a press too many
             self.desk.tell(client, "Nothing was mended", "Undo what was done since the file was opened, then mend.")
 
     def _look(self, report: Report) -> None:

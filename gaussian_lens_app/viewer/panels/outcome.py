@@ -58,7 +58,13 @@ class OutcomeLines:
         if step is not None and event.reason in AGAIN:
             sentence = AGAIN[event.reason].get(step.reason, sentence)
         title = work.title(event.edit) if step is None else work.title_of(step)
-        self.say(sentence.format(words.plain(title)))
+        self.say(words.shown_again(sentence.format(words.plain(title)), self._gone(event)))
+
+    def _gone(self, event: SceneChanged) -> tuple[str, ...]:
+        """What had been done by hand to the region that is shown now, and went when it was hidden."""
+        work = self.desk.session.work
+        number = next((one.number for one in self.desk.session.regions if one.key == event.edit.key), None)
+        return work.not_brought_back(number) if number is not None and event.reason in ("show", "flip") else ()
 
     def refresh(self) -> None:
         self.force.visible = self._refusal and self.desk.session.refused is not None

@@ -25,8 +25,10 @@ class RegionsPanel:
         self._number: int | None = None
         self._named: int | None = None
         """Whose name stands in the field: it is not written again while somebody types there."""
-        self._asked: tuple[str, int] | None = None
-        """What was refused because something stands on it: asking again does it."""
+        self._asked: tuple[str, int, tuple[int, ...]] | None = None
+        """What was refused because something stands on it, and the keys of that: asking again does it."""
+        self._said_of: tuple[int, ...] = ()
+        """What the line below *Try this too* is about, as `_about` tells it."""
         gui = desk.server.gui
         self._list = gui.add_markdown("")
         self._chosen = gui.add_dropdown("Region", [NONE], visible=False)
@@ -70,7 +72,7 @@ class RegionsPanel:
         work = self.desk.session.work
         for region in self.desk.session.regions:
             if work.name(region.number) == self._chosen.value:
-                self._say("")
+                self._say("", region)
                 self._number, self._asked = region.number, None
         self.desk.refresh()
 
@@ -120,15 +122,21 @@ class RegionsPanel:
         if region is None:
             return
         action = session.hide_region if what == "hide" else session.remove_region
-        again = self._asked == (what, region.number)
+        asked = (what, region.number, self._above(what, region))
         try:
-            action(region.number, with_dependents=again)
+            action(region.number, with_dependents=self._asked == asked)
             self._asked = None
         except MethodError as error:
-            self._asked = (what, region.number)
-            lost = session.work.lost_by_hiding(region.number) if what == "hide" else ()
+            self._asked = asked
+            lost = session.work.lost_by_hiding(region.number)
             self.desk.tell(client, str(error), words.press_again(what, lost))
         self.desk.refresh()
+
+    def _above(self, what: str, region: UpgradedRegion) -> tuple[int, ...]:
+        """The keys of what would go with a region."""
+        now = self.desk.session.work.arrangement
+        above = now.dependents(region.key) if what == "hide" else now.standing_on(region.number)
+        return tuple(edit.key for edit in above)
 
     def _flip(self, client: viser.ClientHandle | None) -> None:
         region = self.region
@@ -156,16 +164,30 @@ class RegionsPanel:
         job = self.upgrades.run(method, again=region.number)
         if job is None:
             return
-        self._say("At work: the tab Sharpen shows how far it is.")
+        self._say("At work: the tab Sharpen shows how far it is.", region)
         try:
             outcome = job.result()
         except BaseException:
-            self._say("")
+            self._say("", region)
             raise
-        self._say(words.tried_line(method, outcome, region.current))
+        self._say(words.tried_line(method, outcome, region.current), region)
 
-    def _say(self, line: str) -> None:
-        self._tried_line.content, self._tried_line.visible = line, bool(line)
+    def _say(self, line: str, region: UpgradedRegion) -> None:
+        """Below the button, for as long as this region is the chosen one and has the versions it has now."""
+        now = next((one for one in self.desk.session.regions if one.number == region.number), None)
+        self._said_of = self._about(now)
+        self._tried_line.content = line
+        self._show_line()
+
+    def _show_line(self) -> None:
+        if self._said_of != self._about(self.region):
+            self._tried_line.content = ""
+        self._tried_line.visible = bool(self._tried_line.content)
+
+    @staticmethod
+    def _about(region: UpgradedRegion | None) -> tuple[int, ...]:
+        """A region's number and the keys of its versions."""
+        return () if region is None else (region.number, *(one.edit.key for one in region.alternatives))
 
     # ---- what the session answers
 
@@ -174,6 +196,7 @@ class RegionsPanel:
         self._list.content = words.region_list(session)
         there = region is not None
         self._folder.visible = self._versions_folder.visible = there
+        self._show_line()
         self._chosen.visible = len(session.regions) > 1
         if region is None:
             return
@@ -192,7 +215,9 @@ class RegionsPanel:
             self._named, self._name.value = region.number, session.work.name(region.number)
         self._name_line.content = words.name_line(self._name.value, session.work.name(region.number))
         self._name_line.visible = bool(self._name_line.content)
-        asked = self._asked[0] if self._asked is not None and self._asked[1] == region.number else None
+        asked = None if self._asked is None else self._asked[0]
+        if asked is None or self._asked != (asked, region.number, self._above(asked, region)):
+            asked = None  # of another region, or something else stands on it by now
         above, built = session.work.dependents(region.number), session.work.standing_on(region.number)
         hide = f"Hide with {' and '.join(above)}" if asked == "hide" and above else "Hide it"
         self._hide.label = hide if region.shown else "Show it"

@@ -34,6 +34,8 @@ class UpgradeSection:
         self.desk = desk
         self.jobs: list[Job] = []
         self._asked_for: dict[Job, Asked] = {}
+        self._doomed: str | None = None
+        """Name of an upgrade at work whose splats are gone."""
         self._lock = threading.Lock()
         gui, budget = desk.server.gui, Budget()
         self.choices = choices(desk.session.capture)
@@ -181,6 +183,10 @@ class UpgradeSection:
             elif job.status.name == MEND_JOB:
                 self.jobs = [*self.jobs, job]
 
+    def scene_changed(self) -> None:
+        self._doomed = self.desk.session.doomed
+        self.show_progress()
+
     def failed(self, job: Job) -> bool:
         """Whether this is one of the jobs shown here that did not end well."""
         return job in self.jobs and job.state in (JobState.FAILED, JobState.CANCELLED)
@@ -194,7 +200,10 @@ class UpgradeSection:
             self._upgrade.disabled = not self._can_start()
             if left:
                 self._bar.value = 100 * left[0].status.fraction
-                self._progress.content = words.progress_line(left[0].status, len(left) - 1)
+                lines = [words.progress_line(left[0].status, len(left) - 1)]
+                if any(job.status.name == self._doomed for job in left):
+                    lines.append(words.doomed_line(self.desk.session.can_redo))
+                self._progress.content = "  \n".join(lines)
 
     def refresh(self) -> None:
         session, chosen = self.desk.session, self.chosen
