@@ -300,7 +300,7 @@ def test_what_was_done_by_hand_on_a_region_is_named_before_hiding_takes_it_along
 
 
 def test_what_was_done_by_hand_and_went_with_a_region_is_known_by_name_when_it_is_shown_again(nested):
-    nested.delete_splats(nested.edited.ids == nested.edited.ids[-1], "Some removed")
+    nested.delete_splats(lambda edited: edited.ids == edited.ids[-1], "Some removed")
     kept = nested.scene
     assert nested.work.not_brought_back(2) == ()
     nested.hide_region(2, with_dependents=True)

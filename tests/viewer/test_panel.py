@@ -164,7 +164,7 @@ def in_place_of_one(count: int):
 
 
 def delete_last(session, name: str) -> None:
-    session.delete_splats(torch.arange(len(session.scene)) == len(session.scene) - 1, name)
+    session.delete_splats(lambda edited: torch.arange(len(edited.ids)) == len(edited.ids) - 1, name)
 
 
 def test_what_was_deleted_by_hand_is_named_before_its_region_goes_and_when_it_comes_back(opened):
