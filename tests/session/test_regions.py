@@ -1,6 +1,7 @@
 """Regions can be hidden, removed, flipped and named, in any order, and undo takes all of it back bit for bit."""
 
 import dataclasses
+import time
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from fakes import BAD, BOX, Scripted, patch_of, random_scene, result_of, same_bi
 
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.evaluation.judge import Verdict
-from gaussian_lens_app.scene import Kind
+from gaussian_lens_app.scene import Kind, Patch
 from gaussian_lens_app.session import RegionsChanged
+from gaussian_lens_app.session.arrangement import builds_on
+from gaussian_lens_app.session.history import Edited, make_edit
 
 
 def replacing(rows, seed, **provenance):
@@ -297,3 +300,27 @@ def test_what_was_done_by_hand_on_a_region_is_named_before_hiding_takes_it_along
     nested.hide_region(1, with_dependents=True)
     nested.undo()
     assert len(nested.scene) == count
+
+
+def edits_of_all_rows(count):
+    """Two edits, the second of all that the first put in."""
+    rows, scene = torch.arange(count), Edited.original(random_scene(count))
+    first = make_edit(1, "first", Patch(rows, scene.scene, rows), None, scene, count)
+    after = first.redo(scene)
+    return first, make_edit(2, "second", Patch(rows, after.scene, rows), None, after, 2 * count)
+
+
+def test_what_stands_on_what_is_found_by_ranges_of_names_and_not_by_sorting_them():
+    first, second = edits_of_all_rows(300_000)
+    began = time.perf_counter()
+    assert bool(torch.isin(second.before.ids, first.after.ids).any())
+    sorting, began = time.perf_counter() - began, time.perf_counter()
+    assert builds_on(second, first)
+    assert not builds_on(first, second)
+    assert time.perf_counter() - began < sorting / 3
+
+
+def test_nothing_stands_on_an_edit_that_put_nothing_in(nested):
+    nested.delete_splats(nested.edited.rows.regions == 1, "Removed")
+    gone = nested.history[-1]
+    assert not any(builds_on(edit, gone) for edit in nested.history)
