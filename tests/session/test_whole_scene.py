@@ -1,5 +1,6 @@
 """Upgrades of a whole scene: no box, shown piece by piece, one step of undo."""
 
+import dataclasses
 import threading
 import time
 
@@ -60,6 +61,19 @@ def test_the_whole_scene_is_every_gaussian_and_every_photo(textured_board):
         assert view.rect == camera.rect
         assert view.mask.shape == (camera.height, camera.width)
         assert bool(view.mask.all())
+
+
+def test_the_resolution_of_photos_of_very_many_gaussians_is_that_at_the_middle_depth_of_some(textured_board):
+    scene, capture = random_scene(1_000_000), textured_board.capture
+    scene = dataclasses.replace(scene, means=0.2 * scene.means)
+    began = time.perf_counter()
+    depths = [photo.camera.to_camera(scene.means)[:, 2] for photo in capture.photos]
+    middle = [float(one[one > 0].median()) for one in depths]
+    each, began = time.perf_counter() - began, time.perf_counter()
+    views = whole_region(scene, capture).views
+    assert time.perf_counter() - began < each / 2
+    for view, depth, photo in zip(views, middle, capture.photos, strict=True):
+        assert view.resolution == pytest.approx(float(photo.camera.K[0, 0]) / depth, rel=0.005)
 
 
 def test_a_method_for_whole_scenes_refuses_boxes(textured_board, fast_rasterizer, brighter):
