@@ -113,9 +113,53 @@ def test_both_go_together_when_asked(nested):
 def test_a_region_whose_ground_is_hidden_cannot_be_shown(nested):
     nested.hide_region(1, with_dependents=True)
     assert [region.shown for region in nested.regions] == [False, False]
-    with pytest.raises(MethodError, match="not there"):
+    with pytest.raises(MethodError, match="The splats that Region 2 was made for are not there now: show what"):
         nested.show_region(2)
     assert same_bits(nested.scene, nested.original.scene)
+
+
+def hidden_under(*makers):
+    """An upgrade of the whole scene, hidden, and further upgrades of what it was made for."""
+    session = session_of(random_scene(10), Scripted(replacing(range(10), 1), *makers))
+    session.upgrade(None, "fit-scene").result(5)
+    session.hide_region(1)
+    for _ in makers:
+        session.upgrade(BOX).result(5)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("makers", "told"),
+    [
+        ([replacing([2], 2)], "Region 2 took out splats that Whole scene 1 needs: hide it first."),
+        (
+            [replacing([2], 2), replacing([3], 3)],
+            "Region 2 and Region 3 took out splats that Whole scene 1 needs: hide them first.",
+        ),
+    ],
+    ids=["one", "two"],
+)
+def test_what_stands_in_the_way_of_a_hidden_region_is_named_and_once_it_is_hidden_the_region_is_shown(makers, told):
+    session = hidden_under(*makers)
+    with pytest.raises(MethodError) as refused:
+        session.show_region(1)
+    assert str(refused.value) == told
+    for region in session.regions[1:]:
+        session.hide_region(region.number)
+    session.show_region(1)
+    assert session.regions[0].shown
+    session.close()
+
+
+def test_an_edit_by_hand_in_the_way_of_a_hidden_region_can_only_be_undone():
+    session = hidden_under()
+    session.delete_splats(torch.arange(10) == 4, "Specks removed")
+    with pytest.raises(MethodError) as refused:
+        session.show_region(1)
+    assert str(refused.value) == "Specks removed took out splats that Whole scene 1 needs: only Undo brings them back."
+    session.undo()
+    session.show_region(1)
+    session.close()
 
 
 def test_alternatives_of_a_region_start_from_the_same_scene_and_can_be_flipped():
