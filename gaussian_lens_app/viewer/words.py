@@ -16,6 +16,7 @@ from gaussian_lens_app.session.choices import Choice, label_of
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.session.estimate import Estimate
 from gaussian_lens_app.session.project import Project
+from gaussian_lens_app.session.proposal import Proposal
 
 
 def facts(
@@ -129,6 +130,16 @@ def outcome_line(outcome: Outcome) -> str:
     numbers = {"new": outcome.added, "changed": outcome.changed, "gone": outcome.removed}
     counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
     return f"{head}  \n{plain(_measured(verdict))}  \nGaussians: {counts or 'none changed'} · {outcome.seconds:.1f} s"
+
+
+def waiting_line(proposal: Proposal) -> str:
+    """What a finished upgrade needs that could not be swapped in."""
+    what = f"*{plain(label_of(proposal.method))}*"
+    where, again = ("on the box", ", or upgrade the box again") if proposal.picks else ("on the whole scene", "")
+    return (
+        f"{what} {where} is finished, but splats that it was made for were gone: once Undo or Redo has brought them "
+        f"back, press *Apply anyway*{again}."
+    )
 
 
 def _measured(verdict: Verdict) -> str:

@@ -176,6 +176,35 @@ def test_a_refusal_can_be_overruled_only_while_it_is_read(opened):
     assert not outcome.force.visible
 
 
+def test_a_finished_upgrade_whose_splats_are_gone_is_offered_until_it_is_applied(opened):
+    viewer, session, _, box = opened
+    outcome, begun, gate = viewer.panel.outcome, threading.Event(), threading.Event()
+
+    def held(request, report):
+        begun.set()
+        gate.wait(5)
+        return repainting((0.2, 0.2, 0.8))(request, report)
+
+    session.upgrade(box).result(5)
+    session._upgrade = held
+    viewer.panel.upgrade.run("fit-scene", whole=True)
+    assert begun.wait(5)
+    session.undo()
+    gate.set()
+    assert soon(lambda: "have changed since" in outcome.line.content)
+    assert soon(lambda: outcome.force.visible)
+    assert outcome.waits.visible
+    assert "Fit whole scene" in outcome.waits.content
+    assert "box" not in outcome.line.content + outcome.waits.content
+    session.redo()
+    assert soon(lambda: "Made Region 1 again" in outcome.line.content)
+    assert outcome.force.visible
+    assert session.force().applied
+    assert soon(lambda: "Swapped in" in outcome.line.content)
+    assert not outcome.force.visible
+    assert not outcome.waits.visible
+
+
 def test_undoing_is_told_as_what_it_does(opened):
     viewer, session, _, box = opened
     said = viewer.panel.outcome.line
