@@ -23,7 +23,9 @@ class JudgeSettings:
     """When a result is good enough to be swapped in."""
 
     block: int = 16
-    """Pixels of a photo are not independent: blocks of so many a side are resampled."""
+    """Pixels of a photo are not independent: blocks of so many a side are resampled..."""
+    least_blocks: int = 16
+    """...and smaller ones in windows that would have fewer of them: a few hardly differ from themselves resampled."""
     resamples: int = 200
     noises: float = 1.0
     """The gain must exceed so many standard deviations of itself."""
@@ -112,7 +114,8 @@ def judge_low_resolution(
         for i, scene in enumerate((before, after)):
             errors = _squared_error(scene, photo, view, rasterizer, mode)
             totals[i] += float(errors[view.mask.to(before.device)].mean())
-    change = 10 * math.log10(totals[0] / max(totals[1], 1e-12))
+    before_total, after_total = (max(total, 1e-12) for total in totals)  # black splats and photos have none
+    change = 10 * math.log10(before_total / after_total)
     accepted = change >= -settings.low_resolution_slack_db
     outcome = "agrees with" if accepted else "contradicts"
     where = " on those it was made from" if seen else ""
@@ -129,19 +132,35 @@ def _squared_error(
 def block_gain(
     before: Float[Tensor, "h w"], after: Float[Tensor, "h w"], mask: Bool[Tensor, "h w"], settings: JudgeSettings
 ) -> tuple[float, float]:
-    """(gain in dB over the mask, its standard deviation over bootstrap resamples of pixel blocks)."""
+    """(gain in dB over the mask, its standard deviation over bootstrap resamples of pixel blocks).
+
+    A single block says nothing of its noise, which is then taken to be all of the gain.
+    """
     weight = mask.float()
-    sums = torch.stack([before * weight, after * weight])[:, None]
-    size = settings.block
-    pad = (0, -mask.shape[1] % size, 0, -mask.shape[0] % size)
-    blocks = F.avg_pool2d(F.pad(sums, pad), size).flatten(1).double().cpu()
+    sums = torch.stack([before * weight, after * weight])
+    blocks = _block_means(sums, _block_size(weight, settings)).double().cpu()
     blocks = blocks[:, blocks.sum(0) > 0] if bool((blocks.sum(0) > 0).any()) else blocks[:, :1]
     generator = torch.Generator().manual_seed(0)
     picks = torch.randint(blocks.shape[1], (settings.resamples, blocks.shape[1]), generator=generator)
     resampled = blocks[:, picks].sum(-1)
     gains = 10 * torch.log10(resampled[0].clamp_min(1e-12) / resampled[1].clamp_min(1e-12))
     total = blocks.sum(-1).clamp_min(1e-12)
-    return float(10 * torch.log10(total[0] / total[1])), float(gains.std())
+    gain = float(10 * torch.log10(total[0] / total[1]))
+    return gain, abs(gain) if blocks.shape[1] == 1 else float(gains.std())
+
+
+def _block_size(weight: Float[Tensor, "h w"], settings: JudgeSettings) -> int:
+    """That of the settings, halved until there are enough blocks with a pixel of the mask, or each is one pixel."""
+    size = settings.block
+    while size > 1 and int(_block_means(weight[None], size).count_nonzero()) < settings.least_blocks:
+        size //= 2
+    return size
+
+
+def _block_means(values: Float[Tensor, "C h w"], size: int) -> Float[Tensor, "C B"]:
+    """The mean of each block of `size` pixels a side; beyond the window there are zeros."""
+    pad = (0, -values.shape[2] % size, 0, -values.shape[1] % size)
+    return F.avg_pool2d(F.pad(values[:, None], pad), size).flatten(1)
 
 
 def _sentence(accepted: bool, gain: float, noise: float, photo: str, glimpsed: bool = False) -> str:

@@ -17,7 +17,10 @@ from gaussian_lens_app.scene import Capture, Gaussians, Photo, PhotoView, Region
 from gaussian_lens_app.select.small_views import small_view
 
 MOST = 4.0
-"""A misfit's squared error is more than so many times the middle one of the photos."""
+"""A misfit's squared error (of colours 0..1) is more than so many times the middle one of the photos..."""
+LEAST_ERROR = (6 / 255) ** 2
+"""...and more than this. Where a scene fits its photos nearly perfectly, the noise of one camera is many times the
+middle error and contradicts nothing; what moved, and what a wrong camera sees, differs by more."""
 LEAST_PHOTOS = 3
 """Of two photos that disagree none can say which is wrong."""
 LONG_SIDE = 400
@@ -28,7 +31,7 @@ EXPOSURE_LIMIT = 1.5
 
 def outliers(errors: Float[Tensor, "P"], most: float = MOST) -> Bool[Tensor, "P"]:
     """Which photos' squared errors are more than `most` times the middle one; NaN, nothing to compare, is not."""
-    return errors > most * errors.nanmedian()
+    return errors > (most * errors.nanmedian()).clamp_min(LEAST_ERROR)
 
 
 def misfits(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -138,15 +138,21 @@ class Steps:
 
 
 def builds_on(later: Edit, earlier: Edit) -> bool:
-    """Whether `later` takes out rows that `earlier` put in."""
-    return bool(torch.isin(later.before.ids, earlier.after.ids).any())
+    """Whether `later` takes out rows that `earlier` put in.
+
+    An edit names what it puts in without a gap (`make_edit`), so that no millions of names need to be sorted.
+    """
+    taken, own = later.before.ids, earlier.after.ids
+    return len(own) > 0 and bool(((taken >= own[0]) & (taken <= own[-1])).any())
 
 
-def walk(edited: Edited, start: Sequence[Edit], goal: Sequence[Edit]) -> tuple[Edited, tuple[Edit, ...]]:
+def walk(
+    edited: Edited, start: Sequence[Edit], goal: Sequence[Edit], title: Callable[[Edit], str]
+) -> tuple[Edited, tuple[Edit, ...]]:
     """(the scene with the edits of `goal` in force instead of those of `start`, these edits as they were applied).
 
     Edits both begin with stay; the others are taken back in reverse and made anew, carried to the scene they now meet.
-    MethodError when one cannot be.
+    MethodError, which calls edits by their `title`, when one cannot be.
     """
     same = 0
     while same < min(len(start), len(goal)) and start[same] is goal[same]:
@@ -157,10 +163,19 @@ def walk(edited: Edited, start: Sequence[Edit], goal: Sequence[Edit]) -> tuple[E
     for edit in goal[same:]:
         here = edit.carried(edited)
         if here is None:
-            raise MethodError(
-                f"The splats that {edit.name} was made for are not there now: show what it was made on, or undo what "
-                "took them out."
-            )
+            raise MethodError(_why_not(edit, applied, title))
         edited = here.redo(edited)
         applied.append(here)
     return edited, tuple(applied)
+
+
+def _why_not(edit: Edit, in_force: Sequence[Edit], title: Callable[[Edit], str]) -> str:
+    """Why an edit cannot be made: others took out what it would, or what put that in is not in force; what to do."""
+    takers = [one for one in in_force if bool(torch.isin(one.before.ids, edit.before.ids).any())]
+    if not takers:
+        return f"The splats that {title(edit)} was made for are not there now: show what it was made on."
+    them = "it" if len(takers) == 1 else "them"
+    by_hand = any(one.verdict is None for one in takers)  # belongs to no region that could be hidden
+    advice = "only Undo brings them back" if by_hand else f"hide {them} first"
+    names = " and ".join(dict.fromkeys(map(title, takers)))
+    return f"{names} took out splats that {title(edit)} needs: {advice}."

@@ -29,7 +29,8 @@ class Proposal:
     base_ids: Int[Tensor, "N"]
     """Names of the rows of the scene the patch was made for."""
     needed: Bool[Tensor, "N"]
-    """Rows the patch was made from, beside those it takes out."""
+    """Rows the patch was made from, beside those it takes out: a box's selection; of a whole scene, the rows that what
+    it adds comes from."""
     region: int | None = None
     """Number of the region this is another upgrade of; None: a new one."""
 
@@ -37,7 +38,8 @@ class Proposal:
     def of(
         name: str, method: str, picks: tuple[Pick, ...], result: UpgradeResult, base: Edited, region: int | None = None
     ) -> Proposal:
-        seconds, needed = sum(result.seconds.values()), result.region.selected.cpu()
+        seconds = sum(result.seconds.values())
+        needed = result.region.selected.cpu() if picks else _built_on(result.patch, len(base.ids))
         return Proposal(name, method, picks, result.patch, result.verdict, seconds, base.ids, needed, region)
 
     def edit(self, now: Edited, key: int, first_id: int, region: int) -> Edit:
@@ -46,7 +48,7 @@ class Proposal:
         if patch is None:
             raise MethodError(
                 "The splats this upgrade was made for have changed since (an undo, or another upgrade): "
-                "the scene is as it was, upgrade the box again."
+                "the scene is as it was."
             )
         return make_edit(key, self.name, patch, self.verdict, now, first_id, region)
 
@@ -58,3 +60,11 @@ class Proposal:
         changed = len(parents[heirs].unique())  # of the heirs of one Gaussian one stands for it, the others are new
         removed, added = len(patch.removed) - changed, len(patch.added) - changed
         return Outcome(self.name, self.verdict, edit is not None, edit, added, changed, removed, self.seconds)
+
+
+def _built_on(patch: Patch, count: int) -> Bool[Tensor, "N"]:
+    """The rows that Gaussians of the patch come from, out of `count`."""
+    needed = torch.zeros(count, dtype=torch.bool)
+    parents = patch.parents.cpu()
+    needed[parents[parents >= 0]] = True
+    return needed

@@ -54,8 +54,8 @@ class Upgrades(State):
     _ground: _Ground | None = None
 
     @property
-    def doomed(self) -> str | None:
-        """Name of the upgrade at work, where splats it was begun on are not there now: it could not be swapped in."""
+    def stranded(self) -> str | None:
+        """Name of the upgrade at work, where splats it was begun on are not there now: it may have to wait for them."""
         with self._lock:
             ground = self._ground
             if ground is None:
@@ -169,8 +169,14 @@ class Upgrades(State):
         budget = Budget.for_scene(self.scene) if box is None else budget
         return self.upgrade(box, method, budget, again=number)
 
+    @property
+    def waiting(self) -> Proposal | None:
+        """The upgrade to `force` where it is none that the judge refused: its splats were gone when it was finished."""
+        kept = self.refused
+        return kept if kept is not None and kept.verdict.accepted else None
+
     def force(self) -> Outcome:
-        """Apply the upgrade that was refused last."""
+        """Apply the upgrade that was refused last, or that waits for its splats. MethodError when they are gone."""
         with self._lock:
             if self.refused is None:
                 raise MethodError("There is no refused upgrade to apply.")
@@ -179,24 +185,37 @@ class Upgrades(State):
         return outcome
 
     def _land(self, proposal: Proposal) -> Outcome:
-        """Swap the upgrade in, put it beside a better version, or keep it aside when the judge refused it."""
+        """Swap the upgrade in, put it beside a better version, or keep it aside when the judge refused it.
+
+        One that cannot be put where the scene is now is kept too: it may have taken long. Then MethodError.
+        """
         with self._lock:
             before_landing()
-            if not proposal.verdict.accepted:
+            try:
+                outcome = self._landed(proposal)
+            except MethodError as error:
                 self.refused = proposal
-                outcome = self.last = proposal.outcome(None)
-            elif (better := self.work.better_shown(proposal)) is not None:
-                outcome = self._applied(self.work.put_beside(proposal, "beside", better), "beside")
-            else:
-                outcome = self._apply(proposal, "upgrade")
+                raise MethodError(f"{error} The upgrade is kept, to be applied when that is taken back.") from error
         self._tell(Judged(outcome))
         return outcome
 
-    def _apply(self, proposal: Proposal, reason: str) -> Outcome:
-        return self._applied(self.work.apply(proposal, reason), reason)
+    def _landed(self, proposal: Proposal) -> Outcome:
+        if not proposal.verdict.accepted:
+            self.refused = proposal
+            self.last = proposal.outcome(None)
+            return self.last
+        better = self.work.better_shown(proposal)
+        if better is not None:
+            return self._applied(proposal, self.work.put_beside(proposal, "beside", better), "beside")
+        return self._apply(proposal, "upgrade")
 
-    def _applied(self, outcome: Outcome, reason: str) -> Outcome:
-        self.last, self.refused = outcome, None
+    def _apply(self, proposal: Proposal, reason: str) -> Outcome:
+        return self._applied(proposal, self.work.apply(proposal, reason), reason)
+
+    def _applied(self, proposal: Proposal, outcome: Outcome, reason: str) -> Outcome:
+        self.last = outcome
+        if self.waiting in (None, proposal):  # a refusal is overtaken by what came after it, finished work is not
+            self.refused = None
         assert outcome.edit is not None
         self._swapped(reason, outcome.edit)
         return outcome

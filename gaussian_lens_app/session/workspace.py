@@ -121,7 +121,7 @@ class Workspace:
             return self.edited
         region = self.arrangement.region(number)
         self._refuse_dependents(number, "tried again")
-        return walk(self.edited, self.arrangement.edits, self.arrangement.without([region.key]).edits)[0]
+        return self._at(self.arrangement.without([region.key]))[0]
 
     # ---- names
 
@@ -176,7 +176,7 @@ class Workspace:
         else:
             self._refuse_dependents(number, "tried again")
             arrangement = arrangement.without([arrangement.region(number).key])
-        edited, edits = walk(self.edited, self.arrangement.edits, arrangement.edits)
+        edited, edits = self._at(arrangement)
         return number, proposal.edit(edited, self.next_key, self.next_id, number), edited, edits
 
     def _with_version(self, number: int, proposal: Proposal, edit: Edit) -> tuple[UpgradedRegion, Outcome]:
@@ -256,6 +256,10 @@ class Workspace:
 
     # ---- inside
 
+    def _at(self, goal: Arrangement) -> tuple[Edited, tuple[Edit, ...]]:
+        """(the scene in that arrangement, its edits as they were applied)."""
+        return walk(self.edited, self.arrangement.edits, goal.edits, self.title)
+
     def _put_in(self, region: UpgradedRegion, reason: str, base: Arrangement) -> Edit:
         edit = region.current.edit
         after = base.with_region(region)
@@ -275,7 +279,7 @@ class Workspace:
         return tuple(dict.fromkeys(self.title(edit) for edit in edits))
 
     def _rearrange(self, reason: str, edit: Edit, after: Arrangement) -> None:
-        edited, edits = walk(self.edited, self.arrangement.edits, after.edits)
+        edited, edits = self._at(after)
         self._enter(Step(reason, edit, self.arrangement, dataclasses.replace(after, edits=edits)), edited)
 
     def _enter_new(self, step: Step, edited: Edited) -> None:
@@ -289,7 +293,7 @@ class Workspace:
         self.edited, self.arrangement = edited, step.after
 
     def _go(self, goal: Arrangement) -> None:
-        edited, edits = walk(self.edited, self.arrangement.edits, goal.edits)
+        edited, edits = self._at(goal)
         self.edited, self.arrangement = edited, dataclasses.replace(goal, edits=edits)
 
 

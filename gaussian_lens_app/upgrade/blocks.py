@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from gaussian_lens_app.jobs.report import Report, silent
 from gaussian_lens_app.methods import Budget
 from gaussian_lens_app.methods.targets import MARGIN, widened
 from gaussian_lens_app.optimize.local import touching
@@ -57,20 +58,24 @@ class Block:
         )  # fmt: skip
 
 
-def blocks_of(request: UpgradeRequest, parts: Iterable[tuple[int, Tensor]], budget: Budget) -> Iterator[Block]:
+def blocks_of(
+    request: UpgradeRequest, parts: Iterable[tuple[int, Tensor]], budget: Budget, report: Report = silent
+) -> Iterator[Block]:
     """Blocks for those numbered parts of the scene that some photo sees; each is made when it is asked for."""
     capture = request.capture
     for number, rows in parts:
+        report("Finding its photos", 0.0)
         block = None if capture is None else _block(request, capture, number, rows, budget)
         if block is not None:
             yield block
 
 
-def parts_of(scene: Gaussians, most: int = MOST) -> list[Int[Tensor, "P"]]:
+def parts_of(scene: Gaussians, most: int = MOST, report: Report = silent) -> list[Int[Tensor, "P"]]:
     """Rows of each part: halved across the longest side until none holds more than `most`; the same every time."""
     waiting, parts = [torch.arange(len(scene))], []
     means = scene.means.detach().cpu()
     while waiting:
+        report("Cutting the scene into parts", 0.0)
         rows = waiting.pop()
         if len(rows) <= most:
             parts.append(rows)

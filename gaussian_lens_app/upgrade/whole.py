@@ -42,7 +42,7 @@ def upgrade_by_blocks(
     if request.capture is None or not request.capture.photos:
         raise NeedsMissing("This method needs photos with cameras: open the scene with --capture DIR.")
     began = time.monotonic()
-    parts = parts_of(request.scene, most)
+    parts = parts_of(request.scene, most, report)
     budget = Budget(min(SECONDS, request.budget.seconds / len(parts)), max(1, request.budget.gaussians // len(parts)))
     store = None if folder is None else Store(folder, request, len(parts))
     finished: list[Done] = []
@@ -64,7 +64,7 @@ def upgrade_by_blocks(
         )
     patch, verdict = merged(request, finished), verdict_of(finished)
     seconds = {"select": 0.0, "method": time.monotonic() - began, "judge": 0.0}
-    return UpgradeResult(patch, whole_region(request.scene, request.capture), verdict, seconds)
+    return UpgradeResult(patch, whole_region(request.scene, None), verdict, seconds)
 
 
 def _any_taken(finished: Sequence[Done]) -> bool:
@@ -85,7 +85,7 @@ def _all(
     yield from kept.values()
     told = _Told(report, len(parts), len(kept))
     left = ((number, rows) for number, rows in enumerate(parts) if number not in kept)
-    for done in engine.run(blocks_of(request, left, budget), request.rasterizer, told):
+    for done in engine.run(blocks_of(request, left, budget, told), request.rasterizer, told):
         if store is not None and done.patch is not None:  # what could not be made is tried again
             store.keep(done)
         told.count += 1

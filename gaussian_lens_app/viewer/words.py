@@ -16,6 +16,7 @@ from gaussian_lens_app.session.choices import Choice, label_of
 from gaussian_lens_app.session.close_views import CLOSE_VIEWS_JOB
 from gaussian_lens_app.session.estimate import Estimate
 from gaussian_lens_app.session.project import Project
+from gaussian_lens_app.session.proposal import Proposal
 
 
 def facts(
@@ -121,11 +122,11 @@ def progress_line(status: JobStatus, waiting: int = 0) -> str:
     return f"{plain(what)}{left}{more}"
 
 
-def doomed_line(can_redo: bool) -> str:
-    """What to do where an upgrade at work cannot be swapped in any more."""
+def stranded_line(can_redo: bool) -> str:
+    """What to do where splats that an upgrade at work was begun on are not there."""
     if can_redo:
-        return "⚠ The upgrade at work was begun on what you took back: Redo, or cancel it."
-    return "⚠ The upgrade at work was begun on what is gone: Undo, or cancel it."
+        return "⚠ The upgrade at work was begun on what you took back: Redo, or it waits for that."
+    return "⚠ The upgrade at work was begun on what is gone: Undo, or it waits for that."
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -141,6 +142,16 @@ def outcome_line(outcome: Outcome) -> str:
     numbers = {"new": outcome.added, "changed": outcome.changed, "gone": outcome.removed}
     counts = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
     return f"{head}  \n{plain(_measured(verdict))}  \nGaussians: {counts or 'none changed'} · {outcome.seconds:.1f} s"
+
+
+def waiting_line(proposal: Proposal) -> str:
+    """What a finished upgrade needs that could not be swapped in."""
+    what = f"*{plain(label_of(proposal.method))}*"
+    where, again = ("on the box", ", or upgrade the box again") if proposal.picks else ("on the whole scene", "")
+    return (
+        f"{what} {where} is finished, but splats that it was made for were gone: once Undo or Redo has brought them "
+        f"back, press *Apply anyway*{again}."
+    )
 
 
 def _measured(verdict: Verdict) -> str:

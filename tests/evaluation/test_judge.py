@@ -80,6 +80,32 @@ def test_pixels_outside_the_mask_do_not_count():
     assert block_gain(before, after, mask, JudgeSettings())[0] == pytest.approx(3.01, abs=0.01)
 
 
+@pytest.mark.parametrize("side", [1, 3, 7, 14, 16])
+def test_pixels_that_differ_by_chance_are_no_gain_in_a_tiny_window(side):
+    """With one block there was nothing to resample: the noise was 0, and every other window looked sharper."""
+    mask, taken = torch.ones(side, side, dtype=torch.bool), 0
+    for seed in range(200):
+        before, after = torch.rand(2, side, side, generator=torch.Generator().manual_seed(seed))
+        gain, noise = block_gain(before, after, mask, JudgeSettings())
+        assert noise > 0
+        taken += gain > noise
+    assert taken < 60  # of large windows one in six
+
+
+def test_few_pixels_of_a_large_window_are_resampled_in_smaller_blocks_too():
+    before, after = torch.rand(2, 128, 128, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(128, 128, dtype=torch.bool)
+    mask[50:60, 50:60] = True
+    assert block_gain(before, after, mask, JudgeSettings())[1] > 0.3
+
+
+def test_windows_of_sixteen_blocks_and_more_keep_the_blocks_of_the_settings():
+    generator = torch.Generator().manual_seed(0)
+    before, after = torch.rand(2, 64, 64, generator=generator)
+    mask = torch.rand(64, 64, generator=generator) > 0.3
+    assert block_gain(before, after, mask, JudgeSettings()) == pytest.approx((-0.0605384812, 0.0723417414), abs=1e-6)
+
+
 def test_two_folds_are_one_verdict_of_their_mean():
     fold = Verdict(True, True, 1.0, 0.2, "a.png", "")
     verdict = pooled([fold, dataclasses.replace(fold, gain_db=-0.9, photo="b.png")])
@@ -96,3 +122,12 @@ def test_low_resolution_photos_only_refuse_what_contradicts_them(scene, rasteriz
     assert not agree.verified
     assert "detail not verified" in agree.sentence
     assert not contradict.accepted
+
+
+def test_a_scene_and_photos_that_are_black_agree(scene, rasterizer):
+    black = dataclasses.replace(scene.truth, sh0=torch.full_like(scene.truth.sh0, -5.0))
+    dark = tuple(dataclasses.replace(one, source=torch.zeros_like(one.load())) for one in scene.capture.photos)
+    capture = dataclasses.replace(scene.capture, photos=dark)
+    verdict = judge_low_resolution(black, [(black, view(1))], capture, rasterizer, ANTIALIASED)
+    assert verdict.accepted
+    assert verdict.gain_db == 0

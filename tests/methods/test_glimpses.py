@@ -1,6 +1,7 @@
 """A photo kept for judging is shown to fits as small as the scene has seen it, and nothing beyond."""
 
 import dataclasses
+import time
 
 import pytest
 import torch
@@ -9,11 +10,11 @@ from gaussian_lens_app.jobs.report import silent
 from gaussian_lens_app.methods import Budget, Task, glimpses
 from gaussian_lens_app.methods.fit_scene import FitScene
 from gaussian_lens_app.methods.gaussian_lens import GaussianLensRefine, LensSettings
-from gaussian_lens_app.methods.glimpses import glimpse_of
+from gaussian_lens_app.methods.glimpses import glimpse_of, splat_size
 from gaussian_lens_app.methods.refine import Pixels, Refine, RefineSettings
 from gaussian_lens_app.optimize.local import LocalFitSettings
 from gaussian_lens_app.raster import ANTIALIASED
-from gaussian_lens_app.scene import Box, Capture, Patch
+from gaussian_lens_app.scene import Box, Capture, Gaussians, Patch, Region
 from gaussian_lens_app.select import select_region
 from gaussian_lens_app.upgrade import UpgradeRequest, line, upgrade
 from gaussian_lens_app.upgrade.blocks import Block
@@ -198,3 +199,34 @@ def test_methods_for_boxes_are_judged_by_a_photo_kept_from_them_in_any_case(scen
     box = Box(scene.capture.photos[KEPT].camera, MIDDLE)
     request = UpgradeRequest(scene.scene, box, scene.capture, "refine", fast_rasterizer, Budget(1, 1000))
     assert upgrade(request).verdict.photo is not None
+
+
+def splats_of_all_sizes(count: int) -> tuple[Gaussians, Region]:
+    """All of them selected."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = [(count, 3), (count, 4), (count, 3), (count,), (count, 1, 3), (count, 0, 3)]
+    region = Region(torch.ones(count, dtype=torch.bool), torch.rand(count, generator=generator))
+    return Gaussians(*(torch.randn(shape, generator=generator) for shape in shapes)), region
+
+
+def size_of_all(scene: Gaussians, region: Region) -> float:
+    middle = scene.log_scales.sort(-1).values[:, 1].exp()
+    order = middle.argsort()
+    weights = region.contributions[order].cumsum(0)
+    return float(middle[order][int((weights < weights[-1] / 2).sum())])
+
+
+def test_the_typical_size_of_very_many_splats_is_that_of_some_of_them_in_a_fraction_of_the_time():
+    scene, region = splats_of_all_sizes(2_000_000)
+    began = time.perf_counter()
+    expected = size_of_all(scene, region)
+    sorting, began = time.perf_counter() - began, time.perf_counter()
+    found = splat_size(scene, region)
+    assert time.perf_counter() - began < sorting / 3
+    assert found == pytest.approx(expected, rel=0.01)
+    assert splat_size(scene, region) == found
+
+
+def test_the_typical_size_of_as_many_splats_as_a_box_or_a_small_scene_has_is_exact():
+    scene, region = splats_of_all_sizes(100_000)
+    assert splat_size(scene, region) == size_of_all(scene, region)

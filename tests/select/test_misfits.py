@@ -55,6 +55,14 @@ def test_a_darker_photo_is_none(sharp, fast_rasterizer):
     assert found(with_photo(sharp, 3, source=darker), fast_rasterizer) == []
 
 
+@pytest.mark.parametrize("sigma", [1.0, 4.0])
+def test_a_photo_with_a_little_noise_is_none_however_well_the_others_fit(sharp, fast_rasterizer, sigma):
+    pixels = sharp.capture.photos[2].load().float()
+    noise = sigma * torch.randn(pixels.shape, generator=torch.Generator().manual_seed(0))
+    noisy = (pixels + noise).round().clamp(0, 255).to(torch.uint8)
+    assert found(with_photo(sharp, 2, source=noisy), fast_rasterizer) == []
+
+
 def test_of_two_photos_none_says_which_is_wrong(sharp, fast_rasterizer):
     photo = sharp.capture.photos[2]
     mistaken = with_photo(sharp, 2, source=other(photo))

@@ -1,6 +1,7 @@
 """Regions can be hidden, removed, flipped and named, in any order, and undo takes all of it back bit for bit."""
 
 import dataclasses
+import time
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from fakes import BAD, BOX, Scripted, patch_of, random_scene, result_of, same_bi
 
 from gaussian_lens_app.errors import MethodError
 from gaussian_lens_app.evaluation.judge import Verdict
-from gaussian_lens_app.scene import Kind
+from gaussian_lens_app.scene import Kind, Patch
 from gaussian_lens_app.session import RegionsChanged
+from gaussian_lens_app.session.arrangement import builds_on
+from gaussian_lens_app.session.history import Edited, make_edit
 
 
 def replacing(rows, seed, **provenance):
@@ -110,9 +113,53 @@ def test_both_go_together_when_asked(nested):
 def test_a_region_whose_ground_is_hidden_cannot_be_shown(nested):
     nested.hide_region(1, with_dependents=True)
     assert [region.shown for region in nested.regions] == [False, False]
-    with pytest.raises(MethodError, match="not there"):
+    with pytest.raises(MethodError, match="The splats that Region 2 was made for are not there now: show what"):
         nested.show_region(2)
     assert same_bits(nested.scene, nested.original.scene)
+
+
+def hidden_under(*makers):
+    """An upgrade of the whole scene, hidden, and further upgrades of what it was made for."""
+    session = session_of(random_scene(10), Scripted(replacing(range(10), 1), *makers))
+    session.upgrade(None, "fit-scene").result(5)
+    session.hide_region(1)
+    for _ in makers:
+        session.upgrade(BOX).result(5)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("makers", "told"),
+    [
+        ([replacing([2], 2)], "Region 2 took out splats that Whole scene 1 needs: hide it first."),
+        (
+            [replacing([2], 2), replacing([3], 3)],
+            "Region 2 and Region 3 took out splats that Whole scene 1 needs: hide them first.",
+        ),
+    ],
+    ids=["one", "two"],
+)
+def test_what_stands_in_the_way_of_a_hidden_region_is_named_and_once_it_is_hidden_the_region_is_shown(makers, told):
+    session = hidden_under(*makers)
+    with pytest.raises(MethodError) as refused:
+        session.show_region(1)
+    assert str(refused.value) == told
+    for region in session.regions[1:]:
+        session.hide_region(region.number)
+    session.show_region(1)
+    assert session.regions[0].shown
+    session.close()
+
+
+def test_an_edit_by_hand_in_the_way_of_a_hidden_region_can_only_be_undone():
+    session = hidden_under()
+    session.delete_splats(torch.arange(10) == 4, "Specks removed")
+    with pytest.raises(MethodError) as refused:
+        session.show_region(1)
+    assert str(refused.value) == "Specks removed took out splats that Whole scene 1 needs: only Undo brings them back."
+    session.undo()
+    session.show_region(1)
+    session.close()
 
 
 def test_alternatives_of_a_region_start_from_the_same_scene_and_can_be_flipped():
@@ -312,3 +359,27 @@ def test_what_was_done_by_hand_and_went_with_a_region_is_known_by_name_when_it_i
     nested.undo()
     assert same_bits(nested.scene, kept)
     assert nested.work.not_brought_back(2) == ()
+
+
+def edits_of_all_rows(count):
+    """Two edits, the second of all that the first put in."""
+    rows, scene = torch.arange(count), Edited.original(random_scene(count))
+    first = make_edit(1, "first", Patch(rows, scene.scene, rows), None, scene, count)
+    after = first.redo(scene)
+    return first, make_edit(2, "second", Patch(rows, after.scene, rows), None, after, 2 * count)
+
+
+def test_what_stands_on_what_is_found_by_ranges_of_names_and_not_by_sorting_them():
+    first, second = edits_of_all_rows(300_000)
+    began = time.perf_counter()
+    assert bool(torch.isin(second.before.ids, first.after.ids).any())
+    sorting, began = time.perf_counter() - began, time.perf_counter()
+    assert builds_on(second, first)
+    assert not builds_on(first, second)
+    assert time.perf_counter() - began < sorting / 3
+
+
+def test_nothing_stands_on_an_edit_that_put_nothing_in(nested):
+    nested.delete_splats(nested.edited.rows.regions == 1, "Removed")
+    gone = nested.history[-1]
+    assert not any(builds_on(edit, gone) for edit in nested.history)

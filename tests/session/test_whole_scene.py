@@ -1,11 +1,12 @@
 """Upgrades of a whole scene: no box, shown piece by piece, one step of undo."""
 
+import dataclasses
 import threading
 import time
 
 import pytest
 import torch
-from fakes import BOX, Gated, InTurn, Scripted, patch_of, random_scene, result_of, same_bits, session_of
+from fakes import BAD, BOX, Gated, InTurn, Scripted, patch_of, random_scene, result_of, same_bits, session_of
 from scenes import write_capture
 
 from gaussian_lens_app import cli
@@ -60,6 +61,19 @@ def test_the_whole_scene_is_every_gaussian_and_every_photo(textured_board):
         assert view.rect == camera.rect
         assert view.mask.shape == (camera.height, camera.width)
         assert bool(view.mask.all())
+
+
+def test_the_resolution_of_photos_of_very_many_gaussians_is_that_at_the_middle_depth_of_some(textured_board):
+    scene, capture = random_scene(1_000_000), textured_board.capture
+    scene = dataclasses.replace(scene, means=0.2 * scene.means)
+    began = time.perf_counter()
+    depths = [photo.camera.to_camera(scene.means)[:, 2] for photo in capture.photos]
+    middle = [float(one[one > 0].median()) for one in depths]
+    each, began = time.perf_counter() - began, time.perf_counter()
+    views = whole_region(scene, capture).views
+    assert time.perf_counter() - began < each / 2
+    for view, depth, photo in zip(views, middle, capture.photos, strict=True):
+        assert view.resolution == pytest.approx(float(photo.camera.K[0, 0]) / depth, rel=0.005)
 
 
 def test_a_method_for_whole_scenes_refuses_boxes(textured_board, fast_rasterizer, brighter):
@@ -191,20 +205,20 @@ def test_an_upgrade_at_work_on_what_was_taken_back_is_known_by_name():
     session.upgrade(BOX).result(5)
     job = session.upgrade(None, "brighter")
     assert work.begun.wait(5)
-    assert session.doomed is None
+    assert session.stranded is None
     session.undo()
-    assert session.doomed == job.status.name
+    assert session.stranded == job.status.name
     session.redo()
-    assert session.doomed is None
+    assert session.stranded is None
     session.hide_region(1)
-    assert session.doomed == job.status.name
+    assert session.stranded == job.status.name
     session.show_region(1)
-    assert session.doomed is None
+    assert session.stranded is None
     session.undo()
     work.gate.set()
     with pytest.raises(MethodError, match="have changed since"):
         job.result(5)
-    assert session.doomed is None
+    assert session.stranded is None
     session.close()
 
 
@@ -216,9 +230,9 @@ def test_another_version_of_a_region_that_goes_meanwhile_is_doomed_and_one_of_a_
     job = session.upgrade_again(1, "brighter")
     assert work.begun.wait(5)
     session.hide_region(1)
-    assert session.doomed is None
+    assert session.stranded is None
     session.remove_region(1)
-    assert session.doomed == job.status.name
+    assert session.stranded == job.status.name
     session.undo()
     work.gate.set()
     assert job.result(5).applied
@@ -252,6 +266,90 @@ def test_a_cancelled_upgrade_keeps_what_its_method_says_is_of_use():
     assert len(session.scene) == 6
     session.undo()
     assert len(session.scene) == 3
+    session.close()
+
+
+def finished_without(gone: list[int], removed: list[int], *after, parents: list[int] | None = None):
+    """(a session of 100 rows, the job of an upgrade of all of it during which some rows were taken out by hand);
+    `after`: upgrades to come."""
+    scene = random_scene(100)
+    added, parents = scene.take(torch.tensor(removed)), removed if parents is None else parents
+    work = Gated(lambda r: result_of(r.scene, patch_of(removed, added, parents), selected=list(range(100))))
+    session = session_of(scene, InTurn(work, *after))
+    job = session.upgrade(None, "brighter", Budget.for_scene(scene))
+    assert work.begun.wait(5)
+    session.delete_splats(torch.isin(torch.arange(100), torch.tensor(gone)), "A speck removed")
+    work.gate.set()
+    return session, job
+
+
+def test_a_finished_whole_scene_whose_splats_are_gone_is_kept_until_they_are_back():
+    session, job = finished_without([50], list(range(100)))
+    with pytest.raises(MethodError, match=r"have changed since.* is kept") as told:
+        job.result(5)
+    assert "box" not in str(told.value)
+    with pytest.raises(MethodError, match="have changed since"):
+        session.force()
+    session.undo()
+    assert session.force().applied
+    assert session.work.name(session.regions[0].number) == "Whole scene 1"
+    assert session.refused is None
+    session.undo()
+    assert len(session.scene) == 100
+    session.close()
+
+
+def test_a_whole_scene_that_waits_for_its_splats_is_not_forgotten_over_another_upgrade():
+    another = Scripted(lambda r: result_of(r.scene, patch_of([3], random_scene(2))))
+    session, job = finished_without([50], list(range(100)), another)
+    assert job.wait(5)
+    session.upgrade(BOX).result(5)
+    waiting = session.waiting
+    assert waiting is not None
+    session.undo()
+    session.undo()
+    assert session.force().applied
+    assert session.waiting is None
+    session.close()
+
+
+def test_what_the_judge_refused_does_not_wait():
+    session = session_of(random_scene(5), Scripted(lambda r: result_of(r.scene, patch_of([0], random_scene(1)), BAD)))
+    session.upgrade(BOX).result(5)
+    assert session.refused is not None
+    assert session.waiting is None
+    session.close()
+
+
+def test_another_version_of_a_region_that_is_gone_is_kept_until_the_region_is_back():
+    work = Gated(lambda r: result_of(r.scene, patch_of([0], random_scene(3))))
+    session = session_of(random_scene(3), InTurn(Scripted(lambda r: result_of(r.scene, patch_of([0], r.scene))), work))
+    session.upgrade(BOX).result(5)
+    job = session.upgrade_again(1, "brighter")
+    assert work.begun.wait(5)
+    session.remove_region(1)
+    work.gate.set()
+    with pytest.raises(MethodError, match=r"no longer there\. .* is kept"):
+        job.result(5)
+    session.undo()
+    assert session.force().applied
+    assert len(session.regions[0].alternatives) == 2
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("gone", "parents", "lands"),
+    [([50], [1, 2, 3], True), ([2], [1, 2, 3], False), ([50], [1, 2, 50], False), ([50], [-1, -1, -1], True)],
+    ids=["another row is gone", "one it takes out is gone", "one it builds on is gone", "all is new"],
+)
+def test_a_whole_scene_of_which_few_parts_changed_needs_only_the_rows_of_these(gone, parents, lands):
+    session, job = finished_without(gone, [1, 2, 3], parents=parents)
+    if lands:
+        assert job.result(5).applied
+        assert len(session.scene) == 99
+    else:
+        with pytest.raises(MethodError, match="have changed since"):
+            job.result(5)
     session.close()
 
 

@@ -371,6 +371,38 @@ def test_a_run_cancelled_before_any_block_was_taken_hands_over_nothing(made, fas
     assert stopped.value.kept is None
 
 
+def test_a_run_stopped_while_a_block_is_prepared_hands_over_those_that_were_taken(made, fast_rasterizer, shift):
+    def stops(stage: str, fraction: float) -> None:
+        if stage == "Part 3 of 4: Finding its photos":
+            raise JobCancelled("Stopped.")
+
+    assert len(parts_of(made.scene, 300)) == 4
+    with pytest.raises(JobCancelled) as stopped:
+        upgrade_by_blocks(request_for(made, fast_rasterizer), stops, most=300)
+    assert shift.ran == 2
+    assert stopped.value.kept.provenance["accepted"] == 2
+
+
+def test_parts_that_no_photo_sees_are_reported_one_by_one(made, fast_rasterizer, shift):
+    away = dataclasses.replace(made.scene, means=made.scene.means + torch.tensor([0.0, 0.0, -1000.0]))
+    request, told = dataclasses.replace(request_for(made, fast_rasterizer), scene=away), []
+    with pytest.raises(CaptureError):
+        upgrade_by_blocks(request, lambda stage, fraction: told.append(stage), most=300)
+    assert sum("Finding its photos" in stage for stage in told) == len(parts_of(away, 300))
+
+
+def test_every_cut_of_the_scene_is_reported(made):
+    told = []
+    parts = parts_of(made.scene, 100, lambda stage, fraction: told.append(stage))
+    assert len(told) >= len(parts) - 1
+
+
+def test_all_of_a_whole_scene_is_upgraded_and_nobody_looks_for_its_photos_again(made, fast_rasterizer, shift):
+    region = upgrade_by_blocks(request_for(made, fast_rasterizer), most=300).region
+    assert bool(region.selected.all())
+    assert region.views == ()
+
+
 def test_the_verdict_counts_refused_blocks_as_unchanged():
     good = Verdict(True, True, 2.0, 0.1, "a.png", "")
     bad = Verdict(False, True, -3.0, 0.1, "b.png", "")

@@ -201,16 +201,45 @@ def test_undo_under_an_upgrade_at_work_is_told_at_once_and_redo_mends_it(opened,
     job = section.run("split", whole=True)
     assert soon(lambda: job.status.fraction > 0.4)  # it is at work
     session.undo()
-    assert "was begun on what you took back: Redo, or cancel it." in section._progress.content
+    assert "was begun on what you took back: Redo, or it waits for that." in section._progress.content
     time.sleep(0.3)  # some reports later
-    assert "Redo, or cancel it." in section._progress.content
+    assert "Redo, or it waits for that." in section._progress.content
     session.redo()
-    assert "cancel it" not in section._progress.content
+    assert "waits for that" not in section._progress.content
     session.hide_region(1)
-    assert "was begun on what is gone: Undo, or cancel it." in section._progress.content
+    assert "was begun on what is gone: Undo, or it waits for that." in section._progress.content
     section._stop()
     assert job.wait(5)
     assert soon(lambda: not section._progress.visible)
+
+
+def test_a_finished_upgrade_whose_splats_are_gone_is_offered_until_it_is_applied(opened):
+    viewer, session, _, box = opened
+    outcome, begun, gate = viewer.panel.outcome, threading.Event(), threading.Event()
+
+    def held(request, report):
+        begun.set()
+        gate.wait(5)
+        return repainting((0.2, 0.2, 0.8))(request, report)
+
+    session.upgrade(box).result(5)
+    session._upgrade = held
+    viewer.panel.upgrade.run("fit-scene", whole=True)
+    assert begun.wait(5)
+    session.undo()
+    gate.set()
+    assert soon(lambda: "have changed since" in outcome.line.content)
+    assert soon(lambda: outcome.force.visible)
+    assert outcome.waits.visible
+    assert "Fit whole scene" in outcome.waits.content
+    assert "box" not in outcome.line.content + outcome.waits.content
+    session.redo()
+    assert soon(lambda: "Made Region 1 again" in outcome.line.content)
+    assert outcome.force.visible
+    assert session.force().applied
+    assert soon(lambda: "Swapped in" in outcome.line.content)
+    assert not outcome.force.visible
+    assert not outcome.waits.visible
 
 
 def test_undoing_is_told_as_what_it_does(opened):

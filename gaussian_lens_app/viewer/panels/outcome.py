@@ -38,10 +38,11 @@ class OutcomeLines:
         self.desk = desk
         gui = desk.server.gui
         self._refusal = False
-        """Whether the line tells of a refusal that can be overruled."""
+        """Whether the line tells of a refusal that can be overruled; what waits for splats has its own line."""
         self.line = gui.add_markdown("", visible=False)
+        self.waits = gui.add_markdown("", visible=False)
         self.force = gui.add_button(
-            "Apply anyway", color="orange", visible=False, hint="Swap in what the judge refused; you can undo it."
+            "Apply anyway", color="orange", visible=False, hint="Swap in what was not; you can undo it."
         )
         desk.on(self.force.on_click, lambda _: desk.session.force())
 
@@ -67,4 +68,7 @@ class OutcomeLines:
         return work.not_brought_back(number) if number is not None and event.reason in ("show", "flip") else ()
 
     def refresh(self) -> None:
-        self.force.visible = self._refusal and self.desk.session.refused is not None
+        refused, waiting = self.desk.session.refused, self.desk.session.waiting
+        self.waits.visible = waiting is not None
+        self.waits.content = "" if waiting is None else words.waiting_line(waiting)
+        self.force.visible = waiting is not None or (self._refusal and refused is not None)

@@ -34,7 +34,7 @@ class UpgradeSection:
         self.desk = desk
         self.jobs: list[Job] = []
         self._asked_for: dict[Job, Asked] = {}
-        self._doomed: str | None = None
+        self._stranded: str | None = None
         """Name of an upgrade at work whose splats are gone."""
         self._lock = threading.Lock()
         gui, budget = desk.server.gui, Budget()
@@ -184,7 +184,7 @@ class UpgradeSection:
                 self.jobs = [*self.jobs, job]
 
     def scene_changed(self) -> None:
-        self._doomed = self.desk.session.doomed
+        self._stranded = self.desk.session.stranded
         self.show_progress()
 
     def failed(self, job: Job) -> bool:
@@ -201,8 +201,8 @@ class UpgradeSection:
             if left:
                 self._bar.value = 100 * left[0].status.fraction
                 lines = [words.progress_line(left[0].status, len(left) - 1)]
-                if any(job.status.name == self._doomed for job in left):
-                    lines.append(words.doomed_line(self.desk.session.can_redo))
+                if any(job.status.name == self._stranded for job in left):
+                    lines.append(words.stranded_line(self.desk.session.can_redo))
                 self._progress.content = "  \n".join(lines)
 
     def refresh(self) -> None:
