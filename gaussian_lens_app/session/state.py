@@ -97,7 +97,7 @@ class State:
             return self.original
         known = self._baseline
         if known is None or [id(edit) for edit in known[0]] != [id(edit) for edit in first]:
-            made = self.edited if len(first) == len(edits) else walk(self.original, (), first)[0]
+            made = self.edited if len(first) == len(edits) else walk(self.original, (), first, self.work.title)[0]
             known = self._baseline = (first, made)
         return known[1]
 

@@ -153,7 +153,7 @@ def test_what_stands_in_the_way_of_a_hidden_region_is_named_and_once_it_is_hidde
 
 def test_an_edit_by_hand_in_the_way_of_a_hidden_region_can_only_be_undone():
     session = hidden_under()
-    session.delete_splats(torch.arange(10) == 4, "Specks removed")
+    session.delete_splats(lambda edited: torch.arange(10) == 4, "Specks removed")
     with pytest.raises(MethodError) as refused:
         session.show_region(1)
     assert str(refused.value) == "Specks removed took out splats that Whole scene 1 needs: only Undo brings them back."
@@ -380,6 +380,6 @@ def test_what_stands_on_what_is_found_by_ranges_of_names_and_not_by_sorting_them
 
 
 def test_nothing_stands_on_an_edit_that_put_nothing_in(nested):
-    nested.delete_splats(nested.edited.rows.regions == 1, "Removed")
+    nested.delete_splats(lambda edited: edited.rows.regions == 1, "Removed")
     gone = nested.history[-1]
     assert not any(builds_on(edit, gone) for edit in nested.history)

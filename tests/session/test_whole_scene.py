@@ -200,7 +200,7 @@ def test_a_piece_that_comes_after_an_undo_was_made_again_is_shown():
 
 def test_an_upgrade_at_work_on_what_was_taken_back_is_known_by_name():
     first = Scripted(lambda r: result_of(r.scene, patch_of([1], random_scene(2))))
-    work = Gated(lambda r: result_of(r.scene, patch_of([0], random_scene(4)), selected=list(range(4))))
+    work = Gated(lambda r: result_of(r.scene, patch_of([0, 3], random_scene(4)), selected=list(range(4))))
     session = session_of(random_scene(3), InTurn(first, work))
     session.upgrade(BOX).result(5)
     job = session.upgrade(None, "brighter")
@@ -222,7 +222,7 @@ def test_an_upgrade_at_work_on_what_was_taken_back_is_known_by_name():
     session.close()
 
 
-def test_another_version_of_a_region_that_goes_meanwhile_is_doomed_and_one_of_a_hidden_region_is_not():
+def test_another_version_of_a_region_that_goes_meanwhile_is_stranded_and_one_of_a_hidden_region_is_not():
     first = Scripted(lambda r: result_of(r.scene, patch_of([1], random_scene(2))))
     work = Gated(lambda request: result_of(request.scene, patch_of([1], random_scene(4))))
     session = session_of(random_scene(3), InTurn(first, work))
@@ -278,7 +278,7 @@ def finished_without(gone: list[int], removed: list[int], *after, parents: list[
     session = session_of(scene, InTurn(work, *after))
     job = session.upgrade(None, "brighter", Budget.for_scene(scene))
     assert work.begun.wait(5)
-    session.delete_splats(torch.isin(torch.arange(100), torch.tensor(gone)), "A speck removed")
+    session.delete_splats(lambda edited: torch.isin(torch.arange(100), torch.tensor(gone)), "A speck removed")
     work.gate.set()
     return session, job
 
