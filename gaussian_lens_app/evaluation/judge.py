@@ -166,4 +166,6 @@ def _block_means(values: Float[Tensor, "C h w"], size: int) -> Float[Tensor, "C 
 def _sentence(accepted: bool, gain: float, noise: float, photo: str, glimpsed: bool = False) -> str:
     seen = "which it had not seen sharp" if glimpsed else "which it had not seen"
     figure = f"{round(gain, 2) + 0.0:+.2f} dB (noise {noise:.2f}) on {photo}, {seen}"
-    return f"Sharper: {figure}." if accepted else f"Not swapped in: {figure}."
+    if not accepted:
+        return f"Not swapped in: {figure}."
+    return f"Sharper: {figure}; expect less from elsewhere."  # photos beside the judge's were fitted to

@@ -157,7 +157,8 @@ def waiting_line(proposal: Proposal) -> str:
 def _measured(verdict: Verdict) -> str:
     """The judge's sentence without what became of the upgrade, which the user may have overruled."""
     figure = verdict.sentence.removeprefix("Not swapped in: ")
-    figure = re.sub(r"\(noise ([\d.]+)\)", r"(± \1)", figure)
+    noise = "" if verdict.accepted else r" (± \1)"  # it decides; beside a gain it would promise more than one photo can
+    figure = re.sub(r" \(noise ([\d.]+)\)", noise, figure)
     if figure[:1] not in ("+", "-") or verdict.gain_db is None:
         return figure
     worse = verdict.gain_db < -(verdict.noise_db or 0.0)

@@ -106,7 +106,7 @@ def test_methods_without_a_fit_take_no_glimpse(whole, scene):
     assert patch.provenance["glimpses"] == []
 
 
-@pytest.mark.parametrize(("method", "told"), [("refine", "had not seen sharp"), ("pixels", "had not seen.")])
+@pytest.mark.parametrize(("method", "told"), [("refine", "had not seen sharp"), ("pixels", "had not seen;")])
 def test_the_verdict_says_what_was_seen_of_its_photo(scene, whole, fast_rasterizer, method, told):
     request = UpgradeRequest(scene.scene, whole.box, scene.capture, method, fast_rasterizer, Budget(seconds=0.5))
     result = upgrade(request)
@@ -134,7 +134,7 @@ def test_parts_of_a_whole_scene_are_judged_on_photos_they_have_not_seen_at_all(s
         scene.scene, whole.box, scene.capture, "refine", fast_rasterizer, Budget(seconds=0.5), glimpse=False
     )
     result = upgrade(request)
-    assert "had not seen." in result.verdict.sentence
+    assert "had not seen;" in result.verdict.sentence
     assert result.verdict.photo not in result.patch.provenance["glimpses"]
 
 

@@ -149,15 +149,15 @@ def test_the_list_of_regions_says_by_what_how_much_better_on_which_photo_and_at_
     session.close()
 
 
-def test_the_judges_noise_is_said_as_people_write_it():
+def test_the_judges_noise_is_said_where_it_decided_and_a_gain_promises_no_more_than_it_is():
     made = Verdict(True, True, 1.36, 0.1, "a.jpg", _sentence(True, 1.36, 0.1, "a.jpg"))
     told = words.outcome_line(Outcome("refine 1", made, True, None, 12, 3, 0, 4.2))
-    assert "Sharper: +1.36 dB \\(± 0.10\\) on a.jpg" in told
+    assert "Sharper: +1.36 dB on a.jpg, which it had not seen; expect less from elsewhere." in told
     said = {-2.37: "Worse: -2.37", 0.05: "Not clearly sharper: +0.05", -0.02: "Not clearly sharper: -0.02"}
     for gain, word in said.items():
         refused = Verdict(False, True, gain, 0.1, "a.jpg", _sentence(False, gain, 0.1, "a.jpg"))
         line = words.outcome_line(Outcome("refine 1", refused, False, None, 12, 3, 0, 4.2))
-        assert word in line
+        assert f"{word} dB \\(± 0.10\\) on a.jpg" in line
         assert "-0.0 dB" not in line
 
 
