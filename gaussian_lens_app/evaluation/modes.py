@@ -12,6 +12,7 @@ from torch import Tensor
 from gaussian_lens_app.evaluation.metrics import psnr
 from gaussian_lens_app.jobs.report import Report, silent, within
 from gaussian_lens_app.optimize.band_limit import band_limited
+from gaussian_lens_app.optimize.band_match import band_matched
 from gaussian_lens_app.raster import ANTIALIASED, CLASSIC, Rasterizer, RenderMode
 from gaussian_lens_app.raster.compare import squared_errors
 from gaussian_lens_app.scene import Camera, Capture, Gaussians, Rect
@@ -74,10 +75,11 @@ def readied(
 
     `mode`'s wider filter is baked into it, by what `cameras` see; what hangs before the photos' cameras is gone.
     """
-    limited = band_limited(scene, cameras, rasterizer, mode, within(report, 0.0, 0.7))
-    veiled = veils(scene, capture, rasterizer, ANTIALIASED, within(report, 0.7, 1.0))
+    limited = band_limited(scene, cameras, rasterizer, mode, within(report, 0.0, 0.2))
+    veiled = veils(scene, capture, rasterizer, ANTIALIASED, within(report, 0.2, 0.3))
     kept = (~veiled).nonzero()[:, 0]
-    return limited.take(kept), kept
+    clear = scene.take(kept)
+    return band_matched(limited.take(kept), clear, cameras, rasterizer, mode, within(report, 0.3, 1.0)), kept
 
 
 def mean_psnr(scene: Gaussians, capture: Capture, rasterizer: Rasterizer, mode: RenderMode) -> float:
