@@ -184,6 +184,8 @@ def _gain(
 
 
 def _ratio(render: Render, pixels: Float[Tensor, "h w 3"]) -> Float[Tensor, "3"]:
-    """Mean of the scene over mean of the photo per channel; least squares would take lost texture for darkness."""
+    """Mean of the scene over mean of the photo per channel; least squares would take lost texture for darkness. 1 where
+    either is black: that tells no exposure."""
     weight = render.alpha[..., None]
-    return (weight * render.rgb).sum((0, 1)) / (weight * pixels).sum((0, 1)).clamp_min(1e-6)
+    drawn, taken = ((weight * colors).sum((0, 1)) for colors in (render.rgb, pixels))
+    return torch.where((drawn > 1e-6) & (taken > 1e-6), drawn / taken.clamp_min(1e-6), 1.0)

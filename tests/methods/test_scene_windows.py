@@ -1,5 +1,6 @@
 import dataclasses
 
+import pytest
 import torch
 from scenes import Board
 
@@ -46,6 +47,20 @@ def test_a_photo_of_something_else_is_left_out(textured_board, fast_rasterizer):
     _, windows, _ = scene_windows(task(textured_board, fast_rasterizer, photos), settings)
     assert photos[1].name not in [window.name for window in windows]
     assert len(windows) == len(photos) - 1
+
+
+@pytest.mark.parametrize("what", ["scene", "photos", "both"])
+def test_a_channel_that_is_black_tells_no_exposure(textured_board, fast_rasterizer, what):
+    board, photos = textured_board, list(textured_board.capture.photos)
+    if what in ("photos", "both"):
+        photos = [Photo(photo.name, photo.camera, photo.load() * torch.tensor([1, 0, 1]).byte()) for photo in photos]
+    if what in ("scene", "both"):
+        sh0 = board.scene.sh0.clone()
+        sh0[..., 1] = -10
+        board = dataclasses.replace(board, scene=dataclasses.replace(board.scene, sh0=sh0))
+    _, windows, _ = scene_windows(task(board, fast_rasterizer, photos), SceneWindowSettings(outlier=1e9))
+    for window, photo in zip(windows, photos, strict=True):
+        assert torch.allclose(window.photo[..., 1], photo.load()[..., 1].float() / 255)
 
 
 def test_of_many_photos_some_are_taken_from_all_along_the_path(textured_board):
